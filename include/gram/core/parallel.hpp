@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <algorithm>
+#include <thread>
+
+#include "gram/core/shape.hpp"
+
+#if defined(__SANITIZE_THREAD__)
+#define GRAM_STD_THREADS 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GRAM_STD_THREADS 1
+#endif
+#endif
+#if defined(GRAM_STD_THREADS)
+#include <atomic>
+#include <vector>
+#elif defined(_OPENMP)
+#include <omp.h>
+#endif
+
+namespace gram {
+namespace detail {
+
+inline int& thread_setting() {
+  static int count = [] {
+#if defined(_OPENMP) && !defined(GRAM_STD_THREADS)
+    return omp_get_max_threads();
+#else
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+#endif
+  }();
+  return count;
+}
+
+inline thread_local bool inside_parallel = false;
+
+}  // namespace detail
+
+/// Threads that parallel loops use; at first OMP_NUM_THREADS or the number of processors.
+inline int threads() { return detail::thread_setting(); }
+
+/// Sets the number of threads. Results do not depend on it: work is cut by shape, never by thread count.
+inline void set_threads(int count) {
+  require<ArgumentError>(count >= 1, "set_threads: ", count, " threads; at least one is needed");
+  detail::thread_setting() = count;
+}
+
+/// How many slices of scratch a loop of `blocks` blocks needs: the worker numbers it passes are below this.
+inline int workers(Index blocks) {
+  return detail::inside_parallel ? 1 : static_cast<int>(std::clamp<Index>(blocks, 1, threads()));
+}
+
+/// f(block, worker) for every block in [0, blocks), in any order; worker numbers the thread. A nested loop runs in its
+/// caller's thread. f must not throw. Each block must write what no other block writes; then the result is the same for
+/// any number of threads.
+template <class F>
+void parallel_blocks(Index blocks, F&& f) {
+  const int count = workers(blocks);
+  if (count == 1) {
+    for (Index b = 0; b < blocks; ++b) f(b, 0);
+    return;
+  }
+#if defined(GRAM_STD_THREADS)  // the thread sanitizer does not see through OpenMP's barriers
+  std::atomic<Index> next = 0;
+  const auto work = [&](int worker) {
+    detail::inside_parallel = true;
+    for (Index b; (b = next++) < blocks;) f(b, worker);
+    detail::inside_parallel = false;
+  };
+  std::vector<std::thread> team;
+  for (int w = 1; w < count; ++w) team.emplace_back(work, w);
+  work(0);
+  for (std::thread& t : team) t.join();
+#elif defined(_OPENMP)
+#pragma omp parallel num_threads(count)
+  {
+    const int worker = omp_get_thread_num();
+    detail::inside_parallel = true;
+#pragma omp for schedule(dynamic, 1)
+    for (Index b = 0; b < blocks; ++b) f(b, worker);
+    detail::inside_parallel = false;
+  }
+#else
+  for (Index b = 0; b < blocks; ++b) f(b, 0);
+#endif
+}
+
+/// f(begin, end) over pieces of [0, n) that are `grain` long (the last one shorter).
+template <class F>
+void parallel_for(Index n, Index grain, F&& f) {
+  const Index blocks = ceil_div(n, grain);
+  parallel_blocks(blocks, [&](Index b, int) { f(b * grain, std::min(n, (b + 1) * grain)); });
+}
+
+}  // namespace gram

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <atomic>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "gram/tensor/storage.hpp"
+
+namespace gram::detail {
+
+struct Node;
+
+/// What the tape knows of a tensor: its gradient, and the operation that made it. Kept apart from the tensor's memory, so
+/// that a graph holds only the values its backward steps have captured.
+struct Autograd {
+  Autograd(Device on_device, std::size_t size) : device(on_device), bytes(size) {}
+  ~Autograd();
+  Autograd(const Autograd&) = delete;
+  Autograd& operator=(const Autograd&) = delete;
+
+  Device device;
+  std::size_t bytes;                  ///< size of the gradient
+  std::shared_ptr<Storage> gradient;  ///< null until something flows in
+  std::shared_ptr<Node> node;         ///< null for leaves
+};
+
+using AutogradList = std::vector<std::shared_ptr<Autograd>>;
+
+/// One recorded operation.
+struct Node {
+  Node(const char* operation, AutogradList operands)
+      : name(operation), inputs(std::move(operands)), order(next_order()) {}
+  virtual ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  /// Adds to the gradients of the inputs, given the gradient of the output.
+  virtual void backward(std::shared_ptr<Storage> gradient) = 0;
+  /// Frees what the backward step captured and the inputs; backward may not run again.
+  virtual void release() = 0;
+
+  const char* name;
+  AutogradList inputs;
+  std::uint64_t order;  ///< later operations have larger numbers, so descending order is a valid order of the backward walk
+  bool released = false;
+
+ private:
+  static std::uint64_t next_order() {
+    static std::atomic<std::uint64_t> counter = 0;
+    return counter++;
+  }
+};
+
+/// Destroys a graph without recursion: a chain of a million operations must not overflow the stack. What a destructor
+/// would destroy is put on a list; the outermost call works the list off.
+class Graveyard {
+ public:
+  static void bury(std::shared_ptr<Node> node) {
+    thread_local Graveyard yard;
+    yard.waiting_.push_back(std::move(node));
+    if (yard.busy_) return;
+    yard.busy_ = true;
+    while (!yard.waiting_.empty()) {
+      const std::shared_ptr<Node> last = std::move(yard.waiting_.back());
+      yard.waiting_.pop_back();
+    }
+    yard.busy_ = false;
+  }
+
+ private:
+  std::vector<std::shared_ptr<Node>> waiting_;
+  bool busy_ = false;
+};
+
+inline Autograd::~Autograd() {
+  if (node) Graveyard::bury(std::move(node));
+}
+inline Node::~Node() = default;
+
+}  // namespace gram::detail
