@@ -12,7 +12,7 @@
 
 namespace gram {
 
-template <Scalar T>
+template <Element T>
 class Gradient;
 
 /// What every tensor has, whatever its element type: shape, memory, and its place on the tape.
@@ -166,7 +166,7 @@ class Tensor : public AnyTensor {
 
 /// Where a backward step puts the gradient of one input. Null when the input needs none. If `add` is false the memory is
 /// fresh and every element must be written; if true the values must be added.
-template <Scalar T>
+template <Element T>
 struct GradientSink {
   T* data = nullptr;
   bool add = false;
@@ -174,7 +174,7 @@ struct GradientSink {
 };
 
 /// A handle to the gradient of a tensor.
-template <Scalar T>
+template <Element T>
 class Gradient {
  public:
   Gradient() = default;
