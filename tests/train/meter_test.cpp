@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#include "gram/train/meter.hpp"
+
+#include "support.hpp"
+
+using namespace gram;
+using train::Meter;
+
+TEST_CASE("a meter weighs batches by their size and aggregates heads by the sum of logits") {
+  Meter meter;
+  const Tensor<float> a({2, 3}, {3, 0, 0, 0, 2, 0}), b({2, 3}, {0, 1, 0, 0, 0, 5});
+  meter.add<float>(1.0, {a, b}, Tensor<std::int64_t>({2}, {0, 2}));
+  CHECK(meter.head_accuracy() == std::vector<double>{0.5, 0.5});
+  CHECK(meter.accuracy() == 1.0);  // (3, 1, 0) and (0, 2, 5)
+  meter.add<float>(4.0, {a.alias_rows(0, 1), b.alias_rows(0, 1)}, Tensor<std::int64_t>({1}, {1}));
+  CHECK(meter.loss() == doctest::Approx(2.0));
+  CHECK(meter.images() == 3);
+  CHECK(meter.accuracy() == doctest::Approx(2.0 / 3));
+}
+
+TEST_CASE("logits that do not match the labels are refused") {
+  Meter meter;
+  CHECK(test::error_of([&] { meter.add<float>(0, {zeros<float>({2, 3})}, zeros<std::int64_t>({4})); }) ==
+        "Meter::add: logits of shape (2, 3) for 4 labels and 3 classes");
+}
