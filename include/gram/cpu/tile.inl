@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+namespace gram::cpu::GRAM_ISA {
+
+/// Vectors in a full panel: 6 x 4 sums fill the 32 registers of AVX-512, 6 x 2 the 16 of the others.
+inline constexpr int tile_vectors = GRAM_BYTES == 64 ? 4 : 2;
+
+/// Finishes and stores a tile; the last of its V vectors may be partial.
+template <int R, int V, class T>
+GRAM_INLINE void finish_tile(const vec<T> (&sum)[R][V], Index rows, T* const* c, Index columns,
+                             const TileEpilogue<T>& e) {
+#pragma GCC unroll 4
+  for (int j = 0; j < V; ++j) {
+    const Index at = j * lanes<T>, n = j + 1 < V ? lanes<T> : columns - at;
+    const vec<T> bias = !e.bias ? vec<T>{} : n == lanes<T> ? load(e.bias + at) : load(e.bias + at, n);
+#pragma GCC unroll 12
+    for (int i = 0; i < R; ++i) {
+      if (i >= rows) break;
+      T* p = c[i] + at;
+      vec<T> v = sum[i][j] + bias;
+      if (e.add) v += n == lanes<T> ? load(p) : load(p, n);
+      if (e.relu) v = max(vec<T>{}, v);
+      n == lanes<T> ? store(p, v) : store(p, v, n);
+    }
+  }
+}
+
+template <int R, int V, class T>
+GRAM_KERNEL void product_tile(Index taps, const Index* offsets, Index k, const T* const* a, const T* panel,
+                              Index rows, T* const* c, Index columns, const TileEpilogue<T>& e) {
+  vec<T> sum[R][V] = {};
+  for (Index t = 0; t < taps; ++t) {
+    const T* row[R];
+#pragma GCC unroll 12
+    for (int i = 0; i < R; ++i) row[i] = a[i] + offsets[t];
+    for (Index x = 0; x < k; ++x, panel += V * lanes<T>) {
+      vec<T> b[V];
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) b[j] = load(panel + j * lanes<T>);
+#pragma GCC unroll 12
+      for (int i = 0; i < R; ++i) {
+        const vec<T> value = splat<T>(row[i][x]);
+#pragma GCC unroll 4
+        for (int j = 0; j < V; ++j) sum[i][j] = fma(value, b[j], sum[i][j]);
+      }
+    }
+  }
+  finish_tile<R, V>(sum, rows, c, columns, e);
+}
+
+template <class T>
+GRAM_KERNEL void tile_product(Index taps, const Index* offsets, Index k, const T* const* a, const T* panel,
+                              Index rows, T* const* c, Index columns, const TileEpilogue<T>& e) {
+  constexpr int few = tile_vectors == 4 ? 12 : 6;
+  if (columns <= lanes<T>) return product_tile<12, 1>(taps, offsets, k, a, panel, rows, c, columns, e);
+  if (columns <= 2 * lanes<T>) return product_tile<few, 2>(taps, offsets, k, a, panel, rows, c, columns, e);
+  if constexpr (tile_vectors == 4) {
+    if (columns <= 3 * lanes<T>) return product_tile<6, 3>(taps, offsets, k, a, panel, rows, c, columns, e);
+    product_tile<6, 4>(taps, offsets, k, a, panel, rows, c, columns, e);
+  }
+}
+
+template <int R, int V, class T>
+GRAM_KERNEL void outer_tile(Index k, const T* x, const T* panel, Index rows, T* const* c, Index columns,
+                            const TileEpilogue<T>& e) {
+  vec<T> sum[R][V] = {};
+  for (; k > 0; --k, x += R, panel += V * lanes<T>) {
+    vec<T> b[V];
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) b[j] = load(panel + j * lanes<T>);
+#pragma GCC unroll 12
+    for (int i = 0; i < R; ++i) {
+      const vec<T> value = splat<T>(x[i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) sum[i][j] = fma(value, b[j], sum[i][j]);
+    }
+  }
+  finish_tile<R, V>(sum, rows, c, columns, e);
+}
+
+template <class T>
+GRAM_KERNEL void tile_outer(Index k, const T* x, const T* panel, Index rows, T* const* c, Index columns,
+                            const TileEpilogue<T>& e) {
+  constexpr int few = tile_vectors == 4 ? 12 : 6;
+  if (columns <= lanes<T>) return outer_tile<12, 1>(k, x, panel, rows, c, columns, e);
+  if (columns <= 2 * lanes<T>) return outer_tile<few, 2>(k, x, panel, rows, c, columns, e);
+  if constexpr (tile_vectors == 4) {
+    if (columns <= 3 * lanes<T>) return outer_tile<6, 3>(k, x, panel, rows, c, columns, e);
+    outer_tile<6, 4>(k, x, panel, rows, c, columns, e);
+  }
+}
+
+/// Transposes a block of 16-byte rows in registers: to[i * to_stride + j] = from[j * from_stride + i].
+GRAM_INLINE void transpose_block(const float* from, Index from_stride, float* to, Index to_stride) {
+  typedef float row __attribute__((vector_size(16), aligned(4), may_alias));
+  const row a = *reinterpret_cast<const row*>(from), b = *reinterpret_cast<const row*>(from + from_stride);
+  const row c = *reinterpret_cast<const row*>(from + 2 * from_stride);
+  const row d = *reinterpret_cast<const row*>(from + 3 * from_stride);
+  const row ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const row AB = __builtin_shufflevector(a, b, 2, 6, 3, 7), CD = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  *reinterpret_cast<row*>(to) = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+  *reinterpret_cast<row*>(to + to_stride) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+  *reinterpret_cast<row*>(to + 2 * to_stride) = __builtin_shufflevector(AB, CD, 0, 1, 4, 5);
+  *reinterpret_cast<row*>(to + 3 * to_stride) = __builtin_shufflevector(AB, CD, 2, 3, 6, 7);
+}
+GRAM_INLINE void transpose_block(const double* from, Index from_stride, double* to, Index to_stride) {
+  typedef double row __attribute__((vector_size(16), aligned(8), may_alias));
+  const row a = *reinterpret_cast<const row*>(from), b = *reinterpret_cast<const row*>(from + from_stride);
+  *reinterpret_cast<row*>(to) = __builtin_shufflevector(a, b, 0, 2);
+  *reinterpret_cast<row*>(to + to_stride) = __builtin_shufflevector(a, b, 1, 3);
+}
+
+/// to(i, j) = from(j, i) for i < rows, j < columns, in blocks that keep both sides in the L1 cache.
+template <class T>
+GRAM_KERNEL void transpose(Index rows, Index columns, const T* from, Index from_stride, T* to,
+                           Index to_stride) {
+  constexpr Index block = 16 / sizeof(T), chunk = 32;
+  for (Index first = 0; first < rows; first += chunk) {
+    const Index last = first + chunk < rows ? first + chunk : rows;
+    Index j = 0;
+    for (; j + block <= columns; j += block) {
+      Index i = first;
+      for (; i + block <= last; i += block)
+        transpose_block(from + j * from_stride + i, from_stride, to + i * to_stride + j, to_stride);
+      for (; i < last; ++i)
+        for (Index jj = j; jj < j + block; ++jj) to[i * to_stride + jj] = from[jj * from_stride + i];
+    }
+    for (; j < columns; ++j)
+      for (Index i = first; i < last; ++i) to[i * to_stride + j] = from[j * from_stride + i];
+  }
+}
+
+template <class T>
+GRAM_KERNEL void tile_pack(Index first, Index count, Index k, Index n, const T* b, Index k_stride,
+                           Index n_stride, T* panels) {
+  constexpr Index width = tile_vectors * lanes<T>;
+  for (Index p = 0; p < n; p += width, b += width * n_stride) {
+    const Index columns = n - p < width ? n - p : width, w = round_up(columns, lanes<T>);
+    T* to = panels + p * k + first * w;
+    if (n_stride == 1) {
+      for (Index i = 0; i < count; ++i) {
+        const T* from = b + i * k_stride;
+        Index j = 0;
+        for (; j + lanes<T> <= columns; j += lanes<T>) store(to + i * w + j, load(from + j));
+        if (j < columns) store(to + i * w + j, load(from + j, columns - j));
+      }
+      continue;
+    }
+    if (k_stride == 1) {
+      transpose(count, columns, b, n_stride, to, w);
+    } else {
+      for (Index i = 0; i < count; ++i)
+        for (Index j = 0; j < columns; ++j) to[i * w + j] = b[i * k_stride + j * n_stride];
+    }
+    for (Index i = 0; i < count && columns < w; ++i)
+      for (Index j = columns; j < w; ++j) to[i * w + j] = 0;
+  }
+}
+
+template <int R, class T>
+GRAM_KERNEL void interleave_strips(Index k, Index m, const T* x, Index ld, T* strips) {
+  const Index whole = m / R * R, rest = m - whole;
+  for (Index i = 0; i < k; ++i) {
+    T* to = strips + i * R;
+    for (Index r = 0; r < whole; r += R, to += k * R)
+      std::memcpy(static_cast<void*>(to), x + i * ld + r, R * sizeof(T));
+    for (Index r = 0; r < R && rest; ++r) to[r] = r < rest ? x[i * ld + whole + r] : 0;
+  }
+}
+template <class T>
+GRAM_KERNEL void tile_interleave(Index k, Index m, const T* x, Index ld, Index rows, T* strips) {
+  rows == 6 ? interleave_strips<6>(k, m, x, ld, strips) : interleave_strips<12>(k, m, x, ld, strips);
+}
+
+template <class T>
+GRAM_KERNEL void tile_reduce(Index parts, const T* partial, Index stride, T* c, Index columns,
+                             const TileEpilogue<T>& e) {
+  for (Index j = 0; j < columns; j += lanes<T>) {
+    const Index n = columns - j < lanes<T> ? columns - j : lanes<T>;
+    vec<T> sum[1][1] = {};
+    for (Index p = 0; p < parts; ++p) {
+      const T* from = partial + p * stride + j;
+      sum[0][0] += n == lanes<T> ? load(from) : load(from, n);
+    }
+    T* const to[1] = {c + j};
+    finish_tile<1, 1>(sum, 1, to, n, {e.bias ? e.bias + j : nullptr, e.add, e.relu});
+  }
+}
+
+template <class T>
+inline constexpr TileTable<T> tile_kernels{lanes<T>,      tile_vectors* lanes<T>, tile_product<T>,
+                                           tile_outer<T>, tile_pack<T>,           tile_interleave<T>,
+                                           tile_reduce<T>};
+
+}  // namespace gram::cpu::GRAM_ISA
