@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "gram/core/gradient_sink.hpp"
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
 #include "gram/cpu/copy.hpp"
@@ -162,15 +163,6 @@ class Tensor : public AnyTensor {
 
  private:
   T* data_ = nullptr;
-};
-
-/// Where a backward step puts the gradient of one input. Null when the input needs none. If `add` is false the memory is
-/// fresh and every element must be written; if true the values must be added.
-template <Element T>
-struct GradientSink {
-  T* data = nullptr;
-  bool add = false;
-  explicit operator bool() const { return data != nullptr; }
 };
 
 /// A handle to the gradient of a tensor.
