@@ -12,8 +12,8 @@
 
 namespace gram::test {
 
-/// Largest |a - b| over all elements, divided by the largest |b| (or by 1 where that is smaller). Infinite when the shapes
-/// differ or an element is not finite.
+/// Largest |a - b| over all elements, divided by the largest |b| (or by 1 where that is smaller). Infinite
+/// when the shapes differ or an element is not finite.
 template <Scalar T>
 double distance(const Tensor<T>& a, const Tensor<T>& b) {
   if (!(a.shape() == b.shape())) return HUGE_VAL;
@@ -39,7 +39,8 @@ bool close(const Tensor<T>& a, std::initializer_list<T> values, double tolerance
 /// True when the bits of all elements agree.
 template <Element T>
 bool identical(const Tensor<T>& a, const Tensor<T>& b) {
-  return a.shape() == b.shape() && (a.size() == 0 || std::memcmp(a.data(), b.data(), a.span().size_bytes()) == 0);
+  return a.shape() == b.shape() &&
+         (a.size() == 0 || std::memcmp(a.data(), b.data(), a.span().size_bytes()) == 0);
 }
 
 /// The message of the gram::Error that f throws, or "" when it throws none.

@@ -24,7 +24,8 @@ TEST_CASE("a log is a header and one line for each row, on disk as soon as it is
 }
 
 TEST_CASE("a log that cannot be written says so") {
-  CHECK(test::error_of([] { CsvLog("/nowhere/log.csv", {"a"}); }) == "/nowhere/log.csv: cannot be written: No such file or directory");
+  CHECK(test::error_of([] { CsvLog("/nowhere/log.csv", {"a"}); }) ==
+        "/nowhere/log.csv: cannot be written: No such file or directory");
 }
 
 TEST_CASE("a log without a file ignores rows") { CsvLog().row({1, 2, 3}); }

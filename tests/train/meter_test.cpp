@@ -20,6 +20,7 @@ TEST_CASE("a meter weighs batches by their size and aggregates heads by the sum 
 
 TEST_CASE("logits that do not match the labels are refused") {
   Meter meter;
-  CHECK(test::error_of([&] { meter.add<float>(0, {zeros<float>({2, 3})}, zeros<std::int64_t>({4})); }) ==
-        "Meter::add: logits of shape (2, 3) for 4 labels and 3 classes");
+  CHECK(test::error_of([&] {
+          meter.add<float>(0, {zeros<float>({2, 3})}, zeros<std::int64_t>({4}));
+        }) == "Meter::add: logits of shape (2, 3) for 4 labels and 3 classes");
 }

@@ -7,8 +7,16 @@ using namespace gram;
 using namespace gram::train;
 
 TEST_CASE("a progress line shows epoch, step, rate, ETA, loss, accuracies and learning rate") {
-  const ProgressState state{.epoch = 2, .epochs = 10, .step = 100, .steps = 300, .images = 12800, .seconds = 32, .loss = 1.25,
-                            .accuracy = 0.6125, .head_accuracy = {0.5, 0.625}, .learning_rate = 0.05};
+  const ProgressState state{.epoch = 2,
+                            .epochs = 10,
+                            .step = 100,
+                            .steps = 300,
+                            .images = 12800,
+                            .seconds = 32,
+                            .loss = 1.25,
+                            .accuracy = 0.6125,
+                            .head_accuracy = {0.5, 0.625},
+                            .learning_rate = 0.05};
   CHECK(progress_text(state) ==
         "epoch 2/10  step 100/300  400 img/s  ETA 1:04  loss 1.2500  acc 61.25 %  [50.0 62.5]  lr 0.05");
 }

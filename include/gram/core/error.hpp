@@ -8,7 +8,8 @@
 
 namespace gram {
 
-/// Base of every exception the library throws. The message reads "operation: argument has shape (..), but ..; rule".
+/// Base of every exception the library throws. The message reads "operation: argument has shape (..), but ..;
+/// rule".
 class Error : public std::exception {
  public:
   explicit Error(std::string message) : message_(std::move(message)) {}
@@ -55,9 +56,12 @@ class MemoryError : public Error {
 inline std::string to_text(std::string_view s) { return std::string(s); }
 template <std::integral I>
 std::string to_text(I value) {
-  if constexpr (std::same_as<I, bool>) return value ? "true" : "false";
-  else if constexpr (std::same_as<I, char>) return std::string(1, value);
-  else return std::to_string(value);
+  if constexpr (std::same_as<I, bool>)
+    return value ? "true" : "false";
+  else if constexpr (std::same_as<I, char>)
+    return std::string(1, value);
+  else
+    return std::to_string(value);
 }
 inline std::string to_text(std::floating_point auto v) {
   char digits[40];
@@ -65,7 +69,8 @@ inline std::string to_text(std::floating_point auto v) {
   return std::string(digits, end);
 }
 
-/// The parts, written one after another: text("conv2d: stride is ", 0). Any type with a to_text overload can be a part.
+/// The parts, written one after another: text("conv2d: stride is ", 0). Any type with a to_text overload can
+/// be a part.
 template <class... Parts>
 std::string text(const Parts&... parts) {
   std::string all;

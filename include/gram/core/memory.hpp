@@ -12,17 +12,18 @@ namespace gram {
 
 /// Counters of the caching allocator, in bytes and calls since the program started.
 struct MemoryStats {
-  std::size_t in_use = 0;          ///< held by live tensors and scratch
-  std::size_t cached = 0;          ///< kept for reuse
-  std::size_t peak = 0;            ///< largest in_use so far (reset_peak_memory sets it back)
-  std::size_t allocations = 0;     ///< requests served
-  std::size_t system_requests = 0; ///< of these, how many asked the system
+  std::size_t in_use = 0;           ///< held by live tensors and scratch
+  std::size_t cached = 0;           ///< kept for reuse
+  std::size_t peak = 0;             ///< largest in_use so far (reset_peak_memory sets it back)
+  std::size_t allocations = 0;      ///< requests served
+  std::size_t system_requests = 0;  ///< of these, how many asked the system
 };
 
 namespace detail {
 
-/// Keeps freed blocks in lists by size class and hands them out again; after the first training step the same sizes come
-/// back every step and the system is not asked. Classes have three significant bits: at most 25 % of a block is unused.
+/// Keeps freed blocks in lists by size class and hands them out again; after the first training step the same
+/// sizes come back every step and the system is not asked. Classes have three significant bits: at most 25 %
+/// of a block is unused.
 class CachingAllocator {
  public:
   static constexpr std::size_t alignment = 64;
@@ -96,8 +97,8 @@ class CachingAllocator {
       trim_locked();
       memory = std::aligned_alloc(alignment, size);
     }
-    require<MemoryError>(memory, "memory: the system refused ", size, " bytes; ", stats_.in_use, " bytes in use, ",
-                         stats_.cached, " cached");
+    require<MemoryError>(memory, "memory: the system refused ", size, " bytes; ", stats_.in_use,
+                         " bytes in use, ", stats_.cached, " cached");
     ++stats_.system_requests;
     return memory;
   }
@@ -122,8 +123,9 @@ inline void reset_peak_memory() { detail::CachingAllocator::instance().reset_pea
 /// Gives cached blocks back to the system.
 inline void release_cached_memory() { detail::CachingAllocator::instance().trim(); }
 
-/// Uninitialised memory for `count` objects of a trivial type, 64-byte aligned, returned to the cache at the end of scope.
-/// Kernels take their scratch before a parallel region, one slice per worker, so that a step always asks for the same sizes.
+/// Uninitialised memory for `count` objects of a trivial type, 64-byte aligned, returned to the cache at the
+/// end of scope. Kernels take their scratch before a parallel region, one slice per worker, so that a step
+/// always asks for the same sizes.
 template <class T>
 class Scratch {
  public:

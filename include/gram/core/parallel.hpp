@@ -51,9 +51,9 @@ inline int workers(Index blocks) {
   return detail::inside_parallel ? 1 : static_cast<int>(std::clamp<Index>(blocks, 1, threads()));
 }
 
-/// f(block, worker) for every block in [0, blocks), in any order; worker numbers the thread. A nested loop runs in its
-/// caller's thread. f must not throw. Each block must write what no other block writes; then the result is the same for
-/// any number of threads.
+/// f(block, worker) for every block in [0, blocks), in any order; worker numbers the thread. A nested loop
+/// runs in its caller's thread. f must not throw. Each block must write what no other block writes; then the
+/// result is the same for any number of threads.
 template <class F>
 void parallel_blocks(Index blocks, F&& f) {
   const int count = workers(blocks);

@@ -9,9 +9,10 @@
 
 namespace gram {
 
-/// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): 128 random bits from a counter
-/// and a key, without state.
-inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+/// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): 128 random bits
+/// from a counter and a key, without state.
+inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
+                                           std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53U} * counter[0];
     const std::uint64_t b = std::uint64_t{0xCD9E8D57U} * counter[2];
@@ -23,16 +24,16 @@ inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
   return counter;
 }
 
-/// Names one stream of random numbers: element i of the stream is a function of (seed, stream, i) alone, so a tensor can be
-/// filled by any number of threads.
+/// Names one stream of random numbers: element i of the stream is a function of (seed, stream, i) alone, so a
+/// tensor can be filled by any number of threads.
 struct RandomKey {
   std::uint64_t seed = 0;
   std::uint64_t stream = 0;
 
   /// 128 random bits for position i.
   std::array<std::uint32_t, 4> bits(std::uint64_t i) const {
-    return philox({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32U), static_cast<std::uint32_t>(stream),
-                   static_cast<std::uint32_t>(stream >> 32U)},
+    return philox({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32U),
+                   static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32U)},
                   {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32U)});
   }
   /// Uniform in [0, 1), 53 bits.
@@ -49,8 +50,8 @@ struct RandomKey {
   }
 };
 
-/// A source of random streams and of single numbers. Copies continue independently from the same point; fork() gives
-/// sources that do not overlap. The state is two integers, so it can be saved and restored.
+/// A source of random streams and of single numbers. Copies continue independently from the same point;
+/// fork() gives sources that do not overlap. The state is two integers, so it can be saved and restored.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed = 0) : seed_(seed) {}

@@ -8,8 +8,8 @@
 
 namespace gram {
 
-/// bfloat16: the upper half of a float (8 exponent bits, 8 significant bits). Converts from float with round to nearest,
-/// ties to even; arithmetic happens in float.
+/// bfloat16: the upper half of a float (8 exponent bits, 8 significant bits). Converts from float with round
+/// to nearest, ties to even; arithmetic happens in float.
 struct bf16 {
   std::uint16_t bits = 0;
 
@@ -30,7 +30,8 @@ concept Scalar = std::same_as<T, float> || std::same_as<T, double> || std::same_
 
 /// What a tensor can hold: scalars, and integers for labels and indices.
 template <class T>
-concept Element = Scalar<T> || std::same_as<T, std::int32_t> || std::same_as<T, std::int64_t> || std::same_as<T, std::uint8_t>;
+concept Element = Scalar<T> || std::same_as<T, std::int32_t> || std::same_as<T, std::int64_t> ||
+    std::same_as<T, std::uint8_t>;
 
 template <class T>
 struct Accumulator {
@@ -46,12 +47,18 @@ using accum_t = typename Accumulator<T>::type;
 
 template <class T>
 constexpr const char* type_name() {
-  if constexpr (std::same_as<T, float>) return "float";
-  else if constexpr (std::same_as<T, double>) return "double";
-  else if constexpr (std::same_as<T, bf16>) return "bf16";
-  else if constexpr (std::same_as<T, std::int32_t>) return "int32";
-  else if constexpr (std::same_as<T, std::int64_t>) return "int64";
-  else return "uint8";
+  if constexpr (std::same_as<T, float>)
+    return "float";
+  else if constexpr (std::same_as<T, double>)
+    return "double";
+  else if constexpr (std::same_as<T, bf16>)
+    return "bf16";
+  else if constexpr (std::same_as<T, std::int32_t>)
+    return "int32";
+  else if constexpr (std::same_as<T, std::int64_t>)
+    return "int64";
+  else
+    return "uint8";
 }
 
 }  // namespace gram

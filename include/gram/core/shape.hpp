@@ -11,8 +11,9 @@ namespace gram {
 /// Sizes, positions and axes. Signed, so that differences and loops downwards are ordinary arithmetic.
 using Index = std::int64_t;
 
-/// Extents of a tensor, outermost first, stored inline (no heap). The empty shape () is that of a scalar: one element.
-/// Throws ShapeError on a negative extent, more than max_rank axes, or a product that does not fit into Index.
+/// Extents of a tensor, outermost first, stored inline (no heap). The empty shape () is that of a scalar: one
+/// element. Throws ShapeError on a negative extent, more than max_rank axes, or a product that does not fit
+/// into Index.
 class Shape {
  public:
   static constexpr int max_rank = 8;
@@ -20,7 +21,8 @@ class Shape {
   Shape() = default;
   Shape(std::initializer_list<Index> extents) : Shape(std::span(extents.begin(), extents.size())) {}
   explicit Shape(std::span<const Index> extents) {
-    require(extents.size() <= max_rank, "shape: ", extents.size(), " axes; at most ", max_rank, " are supported");
+    require(extents.size() <= max_rank, "shape: ", extents.size(), " axes; at most ", max_rank,
+            " are supported");
     for (const Index extent : extents) append(extent);
   }
 

@@ -57,7 +57,8 @@ void convert(Cpu, const From* x, To* y, Index n) {
 template <class T>
 void accumulate(Cpu, const T* x, T* y, Index n) {
   const auto& table = cpu::copy_table<T>();
-  parallel_for(n, grain, [&](Index begin, Index end) { table.accumulate(end - begin, x + begin, y + begin); });
+  parallel_for(n, grain,
+               [&](Index begin, Index end) { table.accumulate(end - begin, x + begin, y + begin); });
 }
 
 }  // namespace gram::kernels

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Vectors of one instruction set: vec<float> and vec<double> of GRAM_BYTES bytes, with + - * / < > and ?: of the compiler's
-// vector extensions. bf16 is a storage type: load gives floats, store rounds.
+// Vectors of one instruction set: vec<float> and vec<double> of GRAM_BYTES bytes, with + - * / < > and ?: of
+// the compiler's vector extensions. bf16 is a storage type: load gives floats, store rounds.
 namespace gram::cpu::GRAM_ISA {
 
 template <class T>
@@ -153,7 +153,8 @@ GRAM_INLINE vec_f exp(vec_f x) {
   const vec_f e = fma(p, r * r, r + 1.0F);
   // 2^n in two factors, so that n = 128 does not overflow before the product
   const vec_i32 k = __builtin_convertvector(n, vec_i32), a = k >> 1, b = k - a;
-  const vec_f result = e * reinterpret_cast<vec_f>((a + 127) << 23) * reinterpret_cast<vec_f>((b + 127) << 23);
+  const vec_f result =
+      e * reinterpret_cast<vec_f>((a + 127) << 23) * reinterpret_cast<vec_f>((b + 127) << 23);
   const vec_f clipped = x < low ? vec_f{} : x > high ? splat<float>(__builtin_inff()) : result;
   return x == x ? clipped : x;
 }

@@ -6,8 +6,8 @@
 namespace gram {
 namespace detail {
 
-/// Random keys drawn by operations inside a checkpointed function: written in the forward pass, read when it runs again, so
-/// that dropout makes the same mask twice.
+/// Random keys drawn by operations inside a checkpointed function: written in the forward pass, read when it
+/// runs again, so that dropout makes the same mask twice.
 struct KeyLog {
   std::vector<RandomKey> keys;
   std::size_t next = 0;
@@ -37,11 +37,12 @@ inline RandomKey draw_key(Rng& rng) {
   return log->keys.back();
 }
 
-/// True while a checkpointed function runs for the second time: layers must not update their running statistics again.
+/// True while a checkpointed function runs for the second time: layers must not update their running
+/// statistics again.
 inline bool recomputing() { return detail::key_log && detail::key_log->replay; }
 
-/// f(x) without keeping what its operations capture; backward computes f(x) again, then its gradients (arXiv:1604.06174).
-/// f must be a function of x and of parameters, of type Tensor<T> -> Tensor<T>.
+/// f(x) without keeping what its operations capture; backward computes f(x) again, then its gradients
+/// (arXiv:1604.06174). f must be a function of x and of parameters, of type Tensor<T> -> Tensor<T>.
 template <Scalar T, class F>
 Tensor<T> checkpoint(F f, const Tensor<T>& x) {
   if (!grad_enabled()) return f(x);
@@ -52,7 +53,8 @@ Tensor<T> checkpoint(F f, const Tensor<T>& x) {
     const detail::KeyLogScope scope(log);
     y = f(x.detach());
   }
-  // The result needs a gradient even when x does not: f may use parameters. A leaf of no elements stands for them.
+  // The result needs a gradient even when x does not: f may use parameters. A leaf of no elements stands for
+  // them.
   Tensor<T> anchor(Shape{0});
   anchor.set_requires_grad();
   return record("checkpoint", y.detach(), {x, anchor},

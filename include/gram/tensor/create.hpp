@@ -49,7 +49,8 @@ Tensor<T> randn(const Shape& shape, std::uint64_t seed) {
 /// Independent samples, uniform in [low, high).
 template <Scalar T>
 Tensor<T> rand(const Shape& shape, double low, double high, RandomKey key) {
-  return generate<T>(shape, [&](Index i) { return low + (high - low) * key.uniform(static_cast<std::uint64_t>(i)); });
+  return generate<T>(
+      shape, [&](Index i) { return low + (high - low) * key.uniform(static_cast<std::uint64_t>(i)); });
 }
 template <Scalar T>
 Tensor<T> rand(const Shape& shape, double low, double high, std::uint64_t seed) {

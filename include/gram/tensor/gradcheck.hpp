@@ -25,10 +25,12 @@ inline double weighted_sum(const std::vector<Tensor<double>>& outputs) {
 
 }  // namespace detail
 
-/// Compares the gradients of f with central differences, in double: the largest |analytic - numeric| over all elements,
-/// divided by the largest |numeric| of the same input (or by 1e-3 where that is smaller). f takes the inputs as tensors and
-/// returns a tensor or a vector of tensors; its values near the inputs must be smooth. The inputs are not changed.
-///     gradcheck([](const auto& x, const auto& w) { return linear(x, w, {}); }, randn<double>({4, 7}, 1), ...) < 1e-6
+/// Compares the gradients of f with central differences, in double: the largest |analytic - numeric| over all
+/// elements, divided by the largest |numeric| of the same input (or by 1e-3 where that is smaller). f takes
+/// the inputs as tensors and returns a tensor or a vector of tensors; its values near the inputs must be
+/// smooth. The inputs are not changed.
+///     gradcheck([](const auto& x, const auto& w) { return linear(x, w, {}); }, randn<double>({4, 7}, 1),
+///     ...) < 1e-6
 template <class F, class... Inputs>
 double gradcheck(F&& f, const Inputs&... inputs) {
   constexpr double step = 1e-5;

@@ -11,8 +11,8 @@ namespace gram::detail {
 
 struct Node;
 
-/// What the tape knows of a tensor: its gradient, and the operation that made it. Kept apart from the tensor's memory, so
-/// that a graph holds only the values its backward steps have captured.
+/// What the tape knows of a tensor: its gradient, and the operation that made it. Kept apart from the
+/// tensor's memory, so that a graph holds only the values its backward steps have captured.
 struct Autograd {
   Autograd(Device on_device, std::size_t size) : device(on_device), bytes(size) {}
   ~Autograd();
@@ -42,7 +42,8 @@ struct Node {
 
   const char* name;
   AutogradList inputs;
-  std::uint64_t order;  ///< later operations have larger numbers, so descending order is a valid order of the backward walk
+  std::uint64_t order;  ///< later operations have larger numbers, so descending order is a valid order of the
+                        ///< backward walk
   bool released = false;
 
  private:
@@ -52,8 +53,8 @@ struct Node {
   }
 };
 
-/// Destroys a graph without recursion: a chain of a million operations must not overflow the stack. What a destructor
-/// would destroy is put on a list; the outermost call works the list off.
+/// Destroys a graph without recursion: a chain of a million operations must not overflow the stack. What a
+/// destructor would destroy is put on a list; the outermost call works the list off.
 class Graveyard {
  public:
   static void bury(std::shared_ptr<Node> node) {

@@ -16,7 +16,9 @@ struct Operation final : Node {
   Operation(const char* operation, AutogradList operands, const Shape& output, Step backward_step)
       : Node(operation, std::move(operands)), shape(output), step(std::move(backward_step)) {}
 
-  void backward(std::shared_ptr<Storage> gradient) override { (*step)(Tensor<T>(shape, std::move(gradient))); }
+  void backward(std::shared_ptr<Storage> gradient) override {
+    (*step)(Tensor<T>(shape, std::move(gradient)));
+  }
   void release() override {
     step.reset();
     inputs.clear();
@@ -33,8 +35,8 @@ struct MadeEarlier {
   }
 };
 
-/// Runs the backward steps of everything the roots depend on. The roots' gradients are set already. Results wait in a heap,
-/// latest first: an operation runs after all operations that use its result.
+/// Runs the backward steps of everything the roots depend on. The roots' gradients are set already. Results
+/// wait in a heap, latest first: an operation runs after all operations that use its result.
 inline void walk(const AutogradList& roots, bool retain_graph) {
   AutogradList waiting;
   const auto add = [&](const std::shared_ptr<Autograd>& result) {
@@ -76,12 +78,14 @@ inline bool grad_enabled() { return detail::recording; }
 
 /// True when an operation on these tensors is to be recorded.
 inline bool needs_grad(std::initializer_list<AnyTensor> inputs) {
-  return grad_enabled() && std::any_of(inputs.begin(), inputs.end(), [](const AnyTensor& x) { return x.requires_grad(); });
+  return grad_enabled() &&
+         std::any_of(inputs.begin(), inputs.end(), [](const AnyTensor& x) { return x.requires_grad(); });
 }
 
-/// Ends every differentiable operation: returns y as the result of `name` applied to the inputs. step(dy) adds to the
-/// gradients of the inputs, through Tensor::gradient(); it runs at most once and is then freed. It may capture y, the plain
-/// tensor, without making a cycle: the result is another handle on the same memory.
+/// Ends every differentiable operation: returns y as the result of `name` applied to the inputs. step(dy)
+/// adds to the gradients of the inputs, through Tensor::gradient(); it runs at most once and is then freed.
+/// It may capture y, the plain tensor, without making a cycle: the result is another handle on the same
+/// memory.
 template <Scalar T, class Step>
 Tensor<T> record(const char* name, const Tensor<T>& y, const std::vector<AnyTensor>& inputs, Step step) {
   if (!grad_enabled()) return y;
@@ -89,7 +93,8 @@ Tensor<T> record(const char* name, const Tensor<T>& y, const std::vector<AnyTens
   for (const AnyTensor& x : inputs)
     if (x.requires_grad()) operands.push_back(x.autograd());
   if (operands.empty()) return y;
-  auto autograd = std::make_shared<detail::Autograd>(y.device(), static_cast<std::size_t>(y.size()) * sizeof(T));
+  auto autograd =
+      std::make_shared<detail::Autograd>(y.device(), static_cast<std::size_t>(y.size()) * sizeof(T));
   autograd->node =
       std::make_shared<detail::Operation<T, Step>>(name, std::move(operands), y.shape(), std::move(step));
   return y.attached(std::move(autograd));
@@ -106,14 +111,17 @@ struct Root {
   Tensor<T> dy;
 };
 
-/// Adds d(sum over roots of <y, dy>)/dx to the gradient of every leaf x the roots depend on. Throws ShapeError when a dy
-/// does not have the shape of its y, Error when a y was not computed from anything that needs a gradient.
+/// Adds d(sum over roots of <y, dy>)/dx to the gradient of every leaf x the roots depend on. Throws
+/// ShapeError when a dy does not have the shape of its y, Error when a y was not computed from anything that
+/// needs a gradient.
 template <Scalar T>
 void backward(const std::vector<Root<T>>& roots, BackwardOptions options = {}) {
   detail::AutogradList starts;
   for (const auto& [y, dy] : roots) {
-    require(y.shape() == dy.shape(), "backward: gradient of shape ", dy.shape(), " for a tensor of shape ", y.shape());
-    require<Error>(y.requires_grad(), "backward: the tensor of shape ", y.shape(), " depends on nothing that requires a gradient");
+    require(y.shape() == dy.shape(), "backward: gradient of shape ", dy.shape(), " for a tensor of shape ",
+            y.shape());
+    require<Error>(y.requires_grad(), "backward: the tensor of shape ", y.shape(),
+                   " depends on nothing that requires a gradient");
   }
   for (const auto& [y, dy] : roots) {
     y.gradient().add(dy.detach());
@@ -130,7 +138,8 @@ void backward(const Tensor<T>& y, const Tensor<T>& dy, BackwardOptions options =
 /// Backward from a scalar, with dy = 1.
 template <Scalar T>
 void backward(const Tensor<T>& y, BackwardOptions options = {}) {
-  require(y.size() == 1, "backward: shape ", y.shape(), " is not a scalar; pass the gradient of the result as well");
+  require(y.size() == 1, "backward: shape ", y.shape(),
+          " is not a scalar; pass the gradient of the result as well");
   const Tensor<T> one(y.shape(), {T(1.0F)});
   backward(y, one, options);
 }

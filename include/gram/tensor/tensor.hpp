@@ -36,15 +36,16 @@ class AnyTensor {
 
  protected:
   AnyTensor() = default;
-  AnyTensor(const Shape& shape, std::shared_ptr<detail::Storage> storage) : shape_(shape), storage_(std::move(storage)) {}
+  AnyTensor(const Shape& shape, std::shared_ptr<detail::Storage> storage)
+      : shape_(shape), storage_(std::move(storage)) {}
 
   Shape shape_;
   std::shared_ptr<detail::Storage> storage_;
   std::shared_ptr<detail::Autograd> autograd_;
 };
 
-/// A contiguous, row-major array. Copies share the memory; clone() copies it. Images and feature maps are (N, H, W, C),
-/// tokens (N, L, C).
+/// A contiguous, row-major array. Copies share the memory; clone() copies it. Images and feature maps are (N,
+/// H, W, C), tokens (N, L, C).
 template <Element T>
 class Tensor : public AnyTensor {
  public:
@@ -53,25 +54,30 @@ class Tensor : public AnyTensor {
   Tensor() = default;
   /// Uninitialised memory.
   explicit Tensor(const Shape& shape, Device device = Device::cpu())
-      : AnyTensor(shape, std::make_shared<detail::Storage>(static_cast<std::size_t>(shape.size()) * sizeof(T), device)),
+      : AnyTensor(shape, std::make_shared<detail::Storage>(static_cast<std::size_t>(shape.size()) * sizeof(T),
+                                                           device)),
         data_(static_cast<T*>(storage_->data())) {}
   /// Copies the values, row by row; throws ShapeError unless there are shape.size() of them.
   Tensor(const Shape& shape, std::span<const T> values) : Tensor(shape) {
-    require(static_cast<Index>(values.size()) == shape.size(), "Tensor: ", values.size(), " values for shape ", shape);
+    require(static_cast<Index>(values.size()) == shape.size(), "Tensor: ", values.size(),
+            " values for shape ", shape);
     if (!values.empty()) std::memcpy(data_, values.data(), values.size_bytes());
   }
-  Tensor(const Shape& shape, std::initializer_list<T> values) : Tensor(shape, std::span(values.begin(), values.size())) {}
+  Tensor(const Shape& shape, std::initializer_list<T> values)
+      : Tensor(shape, std::span(values.begin(), values.size())) {}
 
   T* data() const { return data_; }
   /// All elements of a CPU tensor, row by row.
   std::span<T> span() const { return {data_, static_cast<std::size_t>(size())}; }
   /// The element at a position, bounds checked: x.at({0, 3}).
   T& at(std::initializer_list<Index> position) const {
-    require(static_cast<int>(position.size()) == rank(), "Tensor::at: ", position.size(), " indices for shape ", shape_);
+    require(static_cast<int>(position.size()) == rank(), "Tensor::at: ", position.size(),
+            " indices for shape ", shape_);
     Index offset = 0;
     int axis = 0;
     for (const Index i : position) {
-      require(i >= 0 && i < shape_[axis], "Tensor::at: index ", i, " of axis ", axis, " lies outside ", shape_);
+      require(i >= 0 && i < shape_[axis], "Tensor::at: index ", i, " of axis ", axis, " lies outside ",
+              shape_);
       offset = offset * shape_[axis++] + i;
     }
     return data_[offset];
@@ -109,8 +115,8 @@ class Tensor : public AnyTensor {
   }
   /// Rows [begin, end) of the first axis, sharing memory, off the tape. rows() is the recorded form.
   Tensor alias_rows(Index begin, Index end) const {
-    require(rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0], "Tensor::alias_rows: rows ", begin, " to ", end,
-            " of shape ", shape_);
+    require(rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0], "Tensor::alias_rows: rows ", begin,
+            " to ", end, " of shape ", shape_);
     Tensor view = detach();
     view.shape_ = shape_.with(0, end - begin);
     view.data_ = data_ + begin * shape_.product(1, rank());
@@ -118,20 +124,16 @@ class Tensor : public AnyTensor {
   }
 
   /// Makes this handle a leaf of the tape (or takes it off). Copies made before are not affected.
-  Tensor& set_requires_grad(bool on = true)
-    requires Scalar<T>
-  {
-    require<ArgumentError>(!recorded(), "set_requires_grad: the tensor is the result of ", recorded() ? autograd_->node->name : "",
-                           "; only leaves can be set, use detach()");
+  Tensor& set_requires_grad(bool on = true) requires Scalar<T> {
+    require<ArgumentError>(!recorded(), "set_requires_grad: the tensor is the result of ",
+                           recorded() ? autograd_->node->name : "", "; only leaves can be set, use detach()");
     if (on && !autograd_)
       autograd_ = std::make_shared<detail::Autograd>(device(), static_cast<std::size_t>(size()) * sizeof(T));
     if (!on) autograd_ = nullptr;
     return *this;
   }
   /// The accumulated gradient; undefined (see defined()) while nothing has flowed in.
-  Tensor grad() const
-    requires Scalar<T>
-  {
+  Tensor grad() const requires Scalar<T> {
     if (!autograd_ || !autograd_->gradient) return {};
     return Tensor(shape_, autograd_->gradient);
   }
@@ -140,15 +142,13 @@ class Tensor : public AnyTensor {
     if (autograd_) autograd_->gradient = nullptr;
   }
   /// The way into this tensor's gradient, without keeping its values alive. For backward steps.
-  Gradient<T> gradient() const
-    requires Scalar<T>
-  {
-    return Gradient<T>(autograd_, shape_);
-  }
+  Gradient<T> gradient() const requires Scalar<T> { return Gradient<T>(autograd_, shape_); }
 
-  /// Internal: memory that holds exactly these values (a copy when this tensor views a part of a larger block).
+  /// Internal: memory that holds exactly these values (a copy when this tensor views a part of a larger
+  /// block).
   std::shared_ptr<detail::Storage> whole_storage() const {
-    const bool whole = data_ == storage_->data() && storage_->bytes() == static_cast<std::size_t>(size()) * sizeof(T);
+    const bool whole =
+        data_ == storage_->data() && storage_->bytes() == static_cast<std::size_t>(size()) * sizeof(T);
     return whole ? storage_ : clone().storage_;
   }
   /// Internal: a tensor around existing memory.
@@ -170,7 +170,8 @@ template <Element T>
 class Gradient {
  public:
   Gradient() = default;
-  Gradient(std::shared_ptr<detail::Autograd> autograd, const Shape& shape) : autograd_(std::move(autograd)), shape_(shape) {}
+  Gradient(std::shared_ptr<detail::Autograd> autograd, const Shape& shape)
+      : autograd_(std::move(autograd)), shape_(shape) {}
 
   /// True when the tensor needs a gradient.
   explicit operator bool() const { return autograd_ != nullptr; }
@@ -187,7 +188,8 @@ class Gradient {
     return {static_cast<T*>(autograd_->gradient->data()), true};
   }
 
-  /// Adds a complete gradient. The first one is taken over without a copy, so pass-through operations cost nothing.
+  /// Adds a complete gradient. The first one is taken over without a copy, so pass-through operations cost
+  /// nothing.
   void add(const Tensor<T>& dy) const {
     if (!autograd_) return;
     if (!autograd_->gradient) {
@@ -206,7 +208,8 @@ class Gradient {
     if (autograd_->gradient.use_count() == 1) return;
     auto copy = std::make_shared<detail::Storage>(autograd_->bytes, autograd_->device);
     on(autograd_->device, [&](auto tag) {
-      kernels::copy(tag, static_cast<const T*>(autograd_->gradient->data()), static_cast<T*>(copy->data()), shape_.size());
+      kernels::copy(tag, static_cast<const T*>(autograd_->gradient->data()), static_cast<T*>(copy->data()),
+                    shape_.size());
     });
     autograd_->gradient = std::move(copy);
   }

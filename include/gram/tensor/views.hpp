@@ -4,7 +4,8 @@
 
 namespace gram {
 
-/// The same values under another shape of the same size, without a copy. One extent may be -1: it is what remains.
+/// The same values under another shape of the same size, without a copy. One extent may be -1: it is what
+/// remains.
 template <Scalar T>
 Tensor<T> reshape(const Tensor<T>& x, std::initializer_list<Index> extents) {
   Index known = 1, unknown = 0;
@@ -17,7 +18,8 @@ Tensor<T> reshape(const Tensor<T>& x, std::initializer_list<Index> extents) {
 template <Scalar T>
 Tensor<T> reshape(const Tensor<T>& x, const Shape& shape) {
   require(shape.size() == x.size(), "reshape: ", x.shape(), " cannot become ", shape);
-  return record("reshape", x.alias(shape), {x}, [dx = x.gradient()](const Tensor<T>& dy) { dx.add(dy.alias(dx.shape())); });
+  return record("reshape", x.alias(shape), {x},
+                [dx = x.gradient()](const Tensor<T>& dy) { dx.add(dy.alias(dx.shape())); });
 }
 
 /// Rows [begin, end) of the first axis, without a copy.

@@ -11,7 +11,8 @@
 
 namespace gram::train {
 
-/// A table of numbers in a file, one row at a time, flushed after each so that a plot can follow a running training.
+/// A table of numbers in a file, one row at a time, flushed after each so that a plot can follow a running
+/// training.
 class CsvLog {
  public:
   CsvLog() = default;
@@ -27,7 +28,8 @@ class CsvLog {
   /// One row. A log without a file ignores it. Throws FileError when the disk refuses it.
   void row(const std::vector<double>& values) {
     if (!file_) return;
-    require<ArgumentError>(values.size() == columns_, path_, ": a row of ", values.size(), " values for ", columns_, " columns");
+    require<ArgumentError>(values.size() == columns_, path_, ": a row of ", values.size(), " values for ",
+                           columns_, " columns");
     std::string line;
     for (const double value : values) {
       char digits[32];

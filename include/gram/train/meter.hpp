@@ -7,8 +7,8 @@
 
 namespace gram::train {
 
-/// Means over what has been seen: loss, accuracy of the aggregated prediction (argmax of the sum of the heads' logits) and of
-/// each head.
+/// Means over what has been seen: loss, accuracy of the aggregated prediction (argmax of the sum of the
+/// heads' logits) and of each head.
 class Meter {
  public:
   /// Adds one batch: its mean loss, the logits (N, classes) of every head, and the labels (N).
@@ -17,7 +17,8 @@ class Meter {
     require<ArgumentError>(!logits.empty(), "Meter::add: no logits");
     const Index n = labels.size(), classes = logits[0].dim(-1);
     for (const Tensor<T>& z : logits)
-      require(z.shape() == Shape({n, classes}), "Meter::add: logits of shape ", z.shape(), " for ", n, " labels and ", classes, " classes");
+      require(z.shape() == Shape({n, classes}), "Meter::add: logits of shape ", z.shape(), " for ", n,
+              " labels and ", classes, " classes");
     images_ += n;
     loss_ += loss * static_cast<double>(n);
     head_correct_.resize(logits.size());

@@ -27,21 +27,26 @@ struct ProgressState {
 inline std::string duration_text(double seconds) {
   const auto s = static_cast<long>(seconds + 0.5);
   char text[48];
-  if (s >= 3600) std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-  else if (s >= 60) std::snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
-  else std::snprintf(text, sizeof text, "%ld s", s);
+  if (s >= 3600)
+    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+  else if (s >= 60)
+    std::snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
+  else
+    std::snprintf(text, sizeof text, "%ld s", s);
   return text;
 }
 
-/// One line: epoch 2/10  step 120/391  412 img/s  ETA 1:02  loss 1.234  acc 61.2 % [58.1 57.9 58.4]  lr 0.0480
-/// The ETA is that of the epoch. Heads are listed when there are several.
+/// One line: epoch 2/10  step 120/391  412 img/s  ETA 1:02  loss 1.234  acc 61.2 % [58.1 57.9 58.4]  lr
+/// 0.0480 The ETA is that of the epoch. Heads are listed when there are several.
 inline std::string progress_text(const ProgressState& s) {
   const double rate = s.seconds > 0 ? static_cast<double>(s.images) / s.seconds : 0;
-  const double left = s.step > 0 ? s.seconds / static_cast<double>(s.step) * static_cast<double>(s.steps - s.step) : 0;
+  const double left =
+      s.step > 0 ? s.seconds / static_cast<double>(s.step) * static_cast<double>(s.steps - s.step) : 0;
   char text[256];
-  std::snprintf(text, sizeof text, "epoch %lld/%lld  step %lld/%lld  %.0f img/s  ETA %s  loss %.4f  acc %.2f %%",
-                static_cast<long long>(s.epoch), static_cast<long long>(s.epochs), static_cast<long long>(s.step),
-                static_cast<long long>(s.steps), rate, duration_text(left).c_str(), s.loss, 100 * s.accuracy);
+  std::snprintf(
+      text, sizeof text, "epoch %lld/%lld  step %lld/%lld  %.0f img/s  ETA %s  loss %.4f  acc %.2f %%",
+      static_cast<long long>(s.epoch), static_cast<long long>(s.epochs), static_cast<long long>(s.step),
+      static_cast<long long>(s.steps), rate, duration_text(left).c_str(), s.loss, 100 * s.accuracy);
   std::string line = text;
   if (s.head_accuracy.size() > 1) {
     for (std::size_t i = 0; i < s.head_accuracy.size(); ++i) {
@@ -54,8 +59,8 @@ inline std::string progress_text(const ProgressState& s) {
   return line + text;
 }
 
-/// Shows progress on a stream. On a terminal one line is rewritten four times a second; elsewhere a plain line is written
-/// every `plain_seconds` and at the end of each epoch.
+/// Shows progress on a stream. On a terminal one line is rewritten four times a second; elsewhere a plain
+/// line is written every `plain_seconds` and at the end of each epoch.
 class Progress {
  public:
   struct Options {
@@ -65,7 +70,9 @@ class Progress {
 
   Progress() : Progress(Options{}) {}
   explicit Progress(Options options)
-      : stream_(options.stream), plain_seconds_(options.plain_seconds), terminal_(isatty(fileno(options.stream)) == 1) {}
+      : stream_(options.stream),
+        plain_seconds_(options.plain_seconds),
+        terminal_(isatty(fileno(options.stream)) == 1) {}
 
   void show(const ProgressState& state) {
     const bool last = state.step == state.steps;
@@ -74,8 +81,10 @@ class Progress {
     if (!last && std::chrono::duration<double>(now - shown_).count() < interval) return;
     shown_ = now;
     const std::string line = progress_text(state);
-    if (terminal_) std::fputs(("\r\x1b[K" + line + (last ? "\n" : "")).c_str(), stream_);
-    else std::fputs((line + "\n").c_str(), stream_);
+    if (terminal_)
+      std::fputs(("\r\x1b[K" + line + (last ? "\n" : "")).c_str(), stream_);
+    else
+      std::fputs((line + "\n").c_str(), stream_);
     std::fflush(stream_);
   }
 
