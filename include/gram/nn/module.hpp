@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// A layer is a struct that names its parts: void visit(auto&& parts) { parts("weight", weight), parts("bias",
+// bias); }. Parts are parameters, buffers, modes, random sources, layers, and vectors or optionals of layers.
+// Everything that is done to all parts of a network is written here, once.
+#pragma once
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+#include "gram/core/random.hpp"
+#include "gram/nn/parameter.hpp"
+
+namespace gram {
+namespace detail {
+
+template <class P>
+struct PartTraits {
+  static constexpr bool parameter = false, buffer = false, list = false, maybe = false;
+};
+template <class T>
+struct PartTraits<Parameter<T>> : PartTraits<void> {
+  static constexpr bool parameter = true;
+};
+template <class T>
+struct PartTraits<Buffer<T>> : PartTraits<void> {
+  static constexpr bool buffer = true;
+};
+template <class L>
+struct PartTraits<std::vector<L>> : PartTraits<void> {
+  static constexpr bool list = true;
+};
+template <class L>
+struct PartTraits<std::optional<L>> : PartTraits<void> {
+  static constexpr bool maybe = true;
+};
+
+template <class Part, class F>
+void walk_parts(const std::string& path, Part& part, F& f) {
+  using Traits = PartTraits<Part>;
+  if constexpr (Traits::parameter || Traits::buffer) {
+    if (part.defined()) f(path, part);
+  } else if constexpr (std::is_same_v<Part, Mode> || std::is_same_v<Part, Rng>) {
+    f(path, part);
+  } else if constexpr (Traits::list) {
+    for (std::size_t i = 0; i < part.size(); ++i) walk_parts(path + "." + std::to_string(i), part[i], f);
+  } else if constexpr (Traits::maybe) {
+    if (part) walk_parts(path, *part, f);
+  } else {
+    part.visit([&](std::string_view name, auto& inner) {
+      walk_parts(path.empty() ? std::string(name) : path + "." + std::string(name), inner, f);
+    });
+  }
+}
+
+}  // namespace detail
+
+/// f(name, part) for every Parameter, Buffer, Mode and Rng of a model, in the order of visit; absent ones are
+/// left out. Names are dotted paths: "layer1.0.conv2.weight"; elements of vectors are called 0, 1, ...
+template <class Model, class F>
+void for_each_part(Model& model, F&& f) {
+  detail::walk_parts("", model, f);
+}
+
+/// f(name, parameter) for every parameter. In a bf16 network those of normalisation layers are
+/// Parameter<float>.
+template <class Model, class F>
+void for_each_parameter(Model& model, F&& f) {
+  for_each_part(model, [&]<class Part>(const std::string& name, Part& part) {
+    if constexpr (detail::PartTraits<Part>::parameter) f(name, part);
+  });
+}
+
+/// f(name, buffer) for every buffer.
+template <class Model, class F>
+void for_each_buffer(Model& model, F&& f) {
+  for_each_part(model, [&]<class Part>(const std::string& name, Part& part) {
+    if constexpr (detail::PartTraits<Part>::buffer) f(name, part);
+  });
+}
+
+/// Tells every parameter and buffer its full name, so that errors say where in the network they happened. The
+/// networks in models/ do this themselves.
+template <class Model>
+void name_parameters(Model& model) {
+  const auto name_it = [](const std::string& name, auto& part) { part.name = name; };
+  for_each_parameter(model, name_it);
+  for_each_buffer(model, name_it);
+}
+
+/// Batch statistics and dropout on, or off for evaluation.
+template <class Model>
+void train(Model& model, bool on = true) {
+  for_each_part(model, [&]<class Part>(const std::string&, Part& part) {
+    if constexpr (std::is_same_v<Part, Mode>) part.training = on;
+  });
+}
+template <class Model>
+void eval(Model& model) {
+  train(model, false);
+}
+
+/// Drops the gradients of all parameters; their memory goes back to the cache.
+template <class Model>
+void zero_grad(Model& model) {
+  for_each_parameter(model, [](const std::string&, auto& parameter) { parameter.zero_grad(); });
+}
+
+/// Takes all parameters of a model (or of a part of one) out of training, or back in.
+template <class Model>
+void freeze(Model& model, bool frozen = true) {
+  for_each_parameter(model,
+                     [&](const std::string&, auto& parameter) { parameter.set_requires_grad(!frozen); });
+}
+
+/// Number of learned values.
+template <class Model>
+Index parameter_count(Model& model) {
+  Index count = 0;
+  for_each_parameter(model, [&](const std::string&, auto& parameter) { count += parameter.size(); });
+  return count;
+}
+
+/// Moves all parameters and buffers to a device; gradients are dropped.
+template <class Model>
+void move_to(Model& model, Device device) {
+  for_each_parameter(
+      model, [&](const std::string&, auto& parameter) { parameter.assign(parameter.detach().to(device)); });
+  for_each_buffer(model, [&]<class B>(const std::string& name, B& buffer) {
+    buffer = B(buffer.to(device));
+    buffer.name = name;
+  });
+}
+
+}  // namespace gram

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <string>
+
+#include "gram/tensor/tensor.hpp"
+
+namespace gram {
+
+/// How the values of a parameter lie in files of PyTorch weights. io/ converts between the two; nothing else
+/// looks at it.
+enum class Layout {
+  plain,      ///< as in memory
+  conv,       ///< (O, Kh, Kw, I) in memory, (O, I, Kh, Kw) in files
+  pointwise,  ///< (O, I) in memory, (O, I, 1, 1) in files
+};
+
+/// A tensor that a network learns. It needs a gradient from the start; a default-constructed one is absent (a
+/// layer without bias). A copy is another handle on the same values and the same gradient.
+template <Scalar T>
+struct Parameter : Tensor<T> {
+  Parameter() = default;
+  explicit Parameter(Tensor<T> value, Layout file_layout = Layout::plain)
+      : Tensor<T>(value.detach()), layout(file_layout) {
+    if (this->defined()) this->set_requires_grad();
+  }
+
+  /// Puts other values of the same shape, perhaps on another device, in the place of these; the gradient is
+  /// dropped.
+  void assign(const Tensor<T>& value) {
+    require(value.shape() == this->shape(), name, ": values of shape ", value.shape(),
+            " for a parameter of shape ", this->shape());
+    const bool learns = this->requires_grad();
+    Tensor<T>::operator=(value.detach());
+    if (learns) this->set_requires_grad();
+  }
+
+  Layout layout = Layout::plain;
+  std::string name;  ///< "layer3.0.conv2.weight"; set by name_parameters()
+};
+
+/// A tensor that belongs to a network and to its files, but is not learned: running statistics.
+template <Scalar T>
+struct Buffer : Tensor<T> {
+  Buffer() = default;
+  explicit Buffer(Tensor<T> value) : Tensor<T>(value.detach()) {}
+
+  std::string name;
+};
+
+/// Whether a layer trains (batch statistics, dropout) or evaluates. A part of every layer that makes a
+/// difference.
+struct Mode {
+  bool training = true;
+};
+
+}  // namespace gram
