@@ -9,7 +9,6 @@
 #include "support.hpp"
 
 using namespace gram;
-using namespace gram::train;
 
 TEST_CASE("a log is a header and one line for each row, on disk as soon as it is written") {
   const auto path = std::filesystem::temp_directory_path() / "gram_csv_log_test.csv";

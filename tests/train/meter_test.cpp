@@ -4,7 +4,6 @@
 #include "support.hpp"
 
 using namespace gram;
-using train::Meter;
 
 TEST_CASE("a meter weighs batches by their size and aggregates heads by the sum of logits") {
   Meter meter;

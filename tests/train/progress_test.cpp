@@ -4,7 +4,6 @@
 #include "support.hpp"
 
 using namespace gram;
-using namespace gram::train;
 
 TEST_CASE("a progress line shows epoch, step, rate, ETA, loss, accuracies and learning rate") {
   const ProgressState state{.epoch = 2,

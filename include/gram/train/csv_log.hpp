@@ -9,7 +9,7 @@
 
 #include "gram/core/error.hpp"
 
-namespace gram::train {
+namespace gram {
 
 /// A table of numbers in a file, one row at a time, flushed after each so that a plot can follow a running
 /// training.
@@ -53,4 +53,4 @@ class CsvLog {
   std::unique_ptr<std::FILE, Close> file_;
 };
 
-}  // namespace gram::train
+}  // namespace gram

@@ -5,7 +5,7 @@
 
 #include "gram/tensor/tensor.hpp"
 
-namespace gram::train {
+namespace gram {
 
 /// Means over what has been seen: loss, accuracy of the aggregated prediction (argmax of the sum of the
 /// heads' logits) and of each head.
@@ -56,4 +56,4 @@ class Meter {
   std::vector<Index> head_correct_;
 };
 
-}  // namespace gram::train
+}  // namespace gram

@@ -9,7 +9,7 @@
 
 #include "gram/core/shape.hpp"
 
-namespace gram::train {
+namespace gram {
 
 /// What a progress line shows; times are in seconds.
 struct ProgressState {
@@ -96,4 +96,4 @@ class Progress {
   Clock::time_point shown_ = Clock::now();
 };
 
-}  // namespace gram::train
+}  // namespace gram
