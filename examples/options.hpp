@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// What the training examples take on the command line. Compiled once, in options.cpp.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace examples {
+
+struct Options {
+  std::string data = "textures";  ///< textures, fashion_mnist, mnist, cifar10 or cifar100
+  std::string folder;             ///< where the files of the data set lie; not needed for textures
+  std::int64_t epochs = 10;
+  std::int64_t batch = 128;
+  std::int64_t heads = 3;
+  double lambda = -0.8;  ///< weight of the decorrelation term; negative pushes the heads apart
+  double learning_rate = 0;
+  std::uint64_t seed = 1;
+  int threads = 0;         ///< 0: all processors
+  std::int64_t steps = 0;  ///< stop an epoch after so many steps; 0: all
+  std::string log;         ///< a CSV file
+};
+
+/// Reads the command line into the defaults; prints help or an error and ends the program where that is asked
+/// for.
+Options parse(int argc, char** argv, const char* description, Options defaults);
+
+}  // namespace examples
