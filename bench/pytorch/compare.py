@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs one network with random weights in PyTorch (float64) and through `gram run`, and compares logits, gradients and running
+statistics: compare.py --gram build/release/examples/gram --model ga_resnet29 --heads 3 --train"""
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import networks
+import tensors
+import torch
+
+MODELS = {  # name: network, input size, default batch
+    "ga_resnet29": (lambda o: networks.GaCifar(29, o.heads, classes=o.classes), 32, 8),
+    "ga_resnet65": (lambda o: networks.GaCifar(65, o.heads, classes=o.classes), 32, 8),
+    "ga_resnet110": (lambda o: networks.GaCifar(110, o.heads, classes=o.classes), 32, 8),
+    "ga_resnet32": (lambda o: networks.GaCifar(32, o.heads, 2, 192, o.classes, bottleneck=False), 32, 8),
+    "ga_resnet50": (lambda o: networks.GaResNet50(o.heads, o.classes), 224, 2),
+    "ga_vit_s": (lambda o: networks.GaViT(heads=o.heads, classes=o.classes), 224, 2),
+    "ga_vit_m": (lambda o: networks.GaViT(d=576, attention_heads=9, heads=o.heads, classes=o.classes, eg=16), 224, 2),
+}
+
+
+def randomise(model, generator):
+    """Every path contributes: layer scales, affine parameters and running statistics are random, too."""
+    for name, p in model.named_parameters():
+        fan = p[0].numel() if p.dim() > 1 else 1
+        noise = torch.randn(p.shape, generator=generator, dtype=torch.float32)
+        p.data = (1 + 0.2 * noise if p.dim() == 1 and name.endswith("weight") else 0.2 * noise if p.dim() == 1 else noise * fan**-0.5).double()
+    for name, b in model.named_buffers():
+        if name.endswith("running_mean"):
+            b.copy_(0.2 * torch.randn(b.shape, generator=generator))
+        elif name.endswith("running_var"):
+            b.copy_(0.5 + torch.rand(b.shape, generator=generator))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gram", required=True, help="the gram program")
+    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--heads", type=int, default=3)
+    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--train", action="store_true", help="batch statistics")
+    o = parser.parse_args()
+
+    make, size, batch = MODELS[o.model]
+    generator = torch.Generator().manual_seed(o.seed)
+    model = make(o).double().train(o.train)
+    randomise(model, generator)
+    weights = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    for p in model.parameters():
+        p.data = p.data.float().double()
+    x = torch.randn((o.batch or batch, 3, size, size), generator=generator)
+    cot = [torch.randn((len(x), o.classes), generator=generator) for _ in range(o.heads)]
+
+    with tempfile.TemporaryDirectory() as folder:
+        f = lambda name: str(pathlib.Path(folder, name))
+        tensors.save(f("weights"), weights)
+        tensors.save(f("in"), {"x": x, **{f"cot/logits{i}": c for i, c in enumerate(cot)}})
+        subprocess.run([o.gram, "run", "--model", o.model, "--heads", str(o.heads), "--classes", str(o.classes), "--weights", f("weights"),
+                        "--input", f("in"), "--output", f("out"), "--backward", *(["--train"] if o.train else [])], check=True)
+        ours = tensors.load(f("out"))
+
+    leaf = x.double().requires_grad_()
+    logits = model(leaf)
+    sum((z * c).sum() for z, c in zip(logits, cot)).backward()
+    expected = {f"out/logits{i}": z for i, z in enumerate(logits)} | {"grad/in/x": leaf.grad}
+    expected |= {f"grad/param/{name}": p.grad for name, p in model.named_parameters()}
+    if o.train:
+        expected |= {f"after/{name}": b for name, b in model.named_buffers() if not name.endswith("num_batches_tracked")}
+
+    if missing := sorted(expected.keys() - ours.keys()):
+        sys.exit(f"missing in the output of gram run: {missing[:5]} ({len(missing)} in all)")
+    groups = {"logits": "out/", "input gradient": "grad/in/", "parameter gradients": "grad/param/", "running statistics": "after/"}
+    failed = False
+    for label, prefix in groups.items():
+        names = [n for n in expected if n.startswith(prefix)]
+        if not names:
+            continue
+        largest = max(expected[n].abs().max().item() for n in names)
+        errors = {n: (expected[n] - ours[n].double()).abs().max().item() / largest for n in names}
+        worst = max(errors, key=errors.get)
+        limit = 1e-4 if o.train else 2e-5
+        failed |= not errors[worst] < limit
+        print(f"{label:20} max error / largest value {errors[worst]:.1e} (limit {limit:g}) in {worst}")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
