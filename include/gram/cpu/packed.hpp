@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What tasks share that keep packed operands in their own scratch, to multiply with them many times.
+#pragma once
+#include "gram/cpu/gemm_serial.hpp"
+
+namespace gram::cpu {
+
+/// Offsets of the parts of one scratch block, each part 64-byte aligned.
+struct Layout {
+  Index size = 0;
+  Index take(Index count) {
+    const Index at = size;
+    size += round_up(count, 16);
+    return at;
+  }
+};
+
+/// Packs op(B) (k, n) for multiply_packed: TileTable::packed_size(k, n) elements.
+template <class T>
+void pack(Index k, Index n, const Operand<T>& b, T* panels) {
+  tile_table<T>().pack(0, k, k, n, b.data, b.row_stride, b.column_stride, panels);
+}
+
+/// C (m, n) = epilogue(A (m, k) B) in the calling thread; B is packed.
+template <class T>
+void multiply_packed(const GemmShape& s, const T* a, Index lda, const T* panels, T* c, Index ldc,
+                     const TileEpilogue<T>& e = {}) {
+  const TileTable<T>& tile = tile_table<T>();
+  for (Index p = 0; p < s.n; p += tile.width)
+    gemm_panel(tile, s.m, (std::min)(tile.width, s.n - p), s.k, a, lda, panels + p * s.k, c + p, ldc,
+               from_column(e, p));
+}
+
+}  // namespace gram::cpu
