@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+// Correlations without a matrix of patches. A task takes some output rows of one image and one group of
+// channels (or several small images), copies the zero-padded input rows they look at to scratch memory of its
+// own, and runs the micro-kernel: each tap of the kernel is an offset into the copy, the same for all pixels.
+// Where no pixel looks beyond the map, the map itself is read. Taps side by side in memory, as all taps of a
+// kernel row without dilation, are one tap of greater depth.
+#pragma once
+#include "gram/core/memory.hpp"
+#include "gram/core/parallel.hpp"
+#include "gram/cpu/conv2d_tile.hpp"
+#include "gram/cpu/tile.hpp"
+
+namespace gram::cpu {
+
+/// How the output pixels of n maps are cut into blocks: `rows` rows of one map, or all rows of `images` maps.
+struct PixelBlocks {
+  Index n, out, rows, images;
+
+  /// `rows`: as many as fit the cache; at_least: blocks wanted to occupy the processors.
+  static PixelBlocks cut(Index n, Index out, Index rows, Index at_least) {
+    rows = std::clamp<Index>(rows, 1, std::max<Index>(1, n * out / at_least));
+    if (rows < out) return {n, out, ceil_div(out, ceil_div(out, rows)), 1};
+    return {n, out, out, rows / out};
+  }
+  Index per_image() const { return ceil_div(out, rows); }
+  Index count() const { return per_image() == 1 ? ceil_div(n, images) : n * per_image(); }
+
+  struct Block {
+    Index image, images, y, rows;
+  };
+  Block operator[](Index b) const {
+    if (per_image() == 1) return {b * images, std::min(images, n - b * images), 0, out};
+    const Index y = b % per_image() * rows;
+    return {b / per_image(), 1, y, std::min(rows, out - y)};
+  }
+};
+
+/// The input of one block as its tiles see it: distances between images, rows and pixels of `x`, whose first
+/// element is that of the first tap of the first output.
+template <class T>
+struct Source {
+  const T* x;
+  Index image, row, pixel;
+};
+
+/// Copies what a block of outputs looks at to scratch of window_size elements, or points into the map where
+/// it can.
+template <class T>
+struct SourceWindow {
+  const Correlation& c;
+  bool in_place;
+
+  Index columns() const { return c.w.span(c.w.out); }
+  Index size(const PixelBlocks& blocks) const {
+    return in_place ? 0 : blocks.images * c.h.span(blocks.rows) * columns() * c.in;
+  }
+  Source<T> operator()(const T* x, const PixelBlocks::Block& block, Index group, T* scratch) const {
+    const Index channels = c.groups * c.in, y0 = c.h.first + block.y * c.h.stride;
+    const T* image = x + block.image * c.h.in * c.w.in * channels + group * c.in;
+    if (in_place)
+      return {image + (y0 * c.w.in + c.w.first) * channels, c.h.in * c.w.in * channels, c.w.in * channels,
+              channels};
+    const Index rows = c.h.span(block.rows), size = rows * columns() * c.in;
+    for (Index i = 0; i < block.images; ++i)
+      copy_window(conv2d_table<T>(),
+                  MapView<T>{image + i * c.h.in * c.w.in * channels, c.h.in, c.w.in, channels}, y0, rows,
+                  c.w.first, columns(), c.in, scratch + i * size, c.in);
+    return {scratch, size, columns() * c.in, c.in};
+  }
+};
+
+/// Elements of the packed weights of all groups.
+template <class T>
+Index packed_weights_size(const Correlation& c) {
+  return c.groups * tile_table<T>().packed_size(c.taps() * c.in, c.out);
+}
+
+/// Packs weight (O, Kh, Kw, C/G) for the forward pass: a matrix (Kh Kw C/G, O/G) for each group.
+template <class T>
+void pack_forward(const Conv2dShape& s, const T* weight, T* panels) {
+  constexpr Index chunk = 256;
+  const auto& tile = tile_table<T>();
+  const Index k = s.taps() * s.group_in(), n = s.group_out(), chunks = ceil_div(k, chunk);
+  parallel_blocks(s.groups * chunks, [&](Index b, int) {
+    const Index g = b / chunks, first = b % chunks * chunk;
+    tile.pack(first, std::min(chunk, k - first), k, n, weight + g * n * k + first, 1, k,
+              panels + g * tile.packed_size(k, n));
+  });
+}
+
+/// Packs weight for one phase of the input gradient: a matrix (taps O/G, C/G) for each group.
+template <class T>
+void pack_backward(const Conv2dShape& s, const Correlation& c, const T* weight, T* panels) {
+  const auto& tile = tile_table<T>();
+  const Index k = c.taps() * c.in, taps = s.taps();
+  parallel_blocks(c.groups * c.taps(), [&](Index b, int) {
+    const Index g = b / c.taps(), t = b % c.taps();
+    const Index y = c.h.w_first + t / c.w.taps * c.h.w_step, x = c.w.w_first + t % c.w.taps * c.w.w_step;
+    const T* from = weight + (g * c.in * taps + y * s.kw + x) * c.out;
+    tile.pack(t * c.in, c.in, k, c.out, from, taps * c.out, 1, panels + g * tile.packed_size(k, c.out));
+  });
+}
+
+/// y (+)= correlation of x with packed weights (+ bias). bias (groups * out) or null.
+template <class T>
+void correlate(const Correlation& c, const T* x, const T* panels, const T* bias, T* y, bool add) {
+  const auto& tile = tile_table<T>();
+  const SourceWindow<T> window{c, c.inside()};
+  const Index row_size = c.h.stride * window.columns() * c.in * static_cast<Index>(sizeof(T));
+  const auto blocks = PixelBlocks::cut(c.n, c.h.out, (Index{192} << 10) / std::max<Index>(1, row_size), 16);
+  const Index tasks = blocks.count() * c.groups, size = round_up(window.size(blocks), 16);
+  Scratch<T> scratch(workers(tasks) * size);
+
+  const Index depth = c.taps() * c.in, packed = tile.packed_size(depth, c.out), channels = c.groups * c.out;
+  const Index pitch = window.in_place ? c.groups * c.in : c.in;
+  const Index line = pitch * (window.in_place ? c.w.in : window.columns());
+  const bool merged = c.w.dilation == 1 && pitch == c.in;  // the taps of a kernel row lie side by side
+  const Index taps_w = merged ? std::min<Index>(1, c.w.taps) : c.w.taps, taps = c.h.taps * taps_w;
+  Scratch<Index> offsets(taps);
+  for (Index t = 0; t < taps; ++t)
+    offsets[t] = t / taps_w * c.h.dilation * line + t % taps_w * c.w.dilation * pitch;
+
+  parallel_blocks(tasks, [&](Index task, int worker) {
+    const Index g = task % c.groups;
+    const auto block = blocks[task / c.groups];
+    const Source<T> source =
+        taps ? window(x, block, g, scratch.data() + worker * size) : Source<T>{x, 0, 0, 0};
+    const Index pixels = block.images * block.rows * c.w.out;
+    for (Index p = 0; p < c.out; p += tile.width) {
+      const Index columns = std::min(tile.width, c.out - p), tall = tile.rows(columns);
+      const TileEpilogue<T> epilogue{bias ? bias + g * c.out + p : nullptr, add, false};
+      const T* panel = panels + g * packed + p * depth;
+      const T* from[TileTable<T>::max_rows];
+      T* to[TileTable<T>::max_rows];
+      Index image = 0, row = 0, column = c.w.out;  // of the next pixel; starts behind the end of row -1
+      row = -1;
+      const T* a = nullptr;
+      T* b = nullptr;
+      for (Index first = 0; first < pixels; first += tall) {
+        const Index rows = std::min(tall, pixels - first);
+        for (Index r = 0; r < tall; ++r) {
+          if (r < rows) {
+            if (column == c.w.out) {
+              column = 0;
+              if (++row == block.rows) row = 0, ++image;
+              a = source.x + image * source.image + row * c.h.stride * source.row;
+              b = y + p + g * c.out +
+                  (((block.image + image) * c.y_h + c.h.y_first + (block.y + row) * c.h.y_step) * c.y_w +
+                   c.w.y_first) *
+                      channels;
+            } else {
+              a += c.w.stride * source.pixel;
+              b += c.w.y_step * channels;
+            }
+            ++column;
+          }
+          from[r] = a;
+          to[r] = b;
+        }
+        tile.product(taps, offsets.data(), merged ? c.w.taps * c.in : c.in, from, panel, rows, to, columns,
+                     epilogue);
+      }
+    }
+  });
+}
+
+}  // namespace gram::cpu

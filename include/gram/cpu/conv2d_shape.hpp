@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// The arithmetic of convolutions: which input position meets which tap at which output position, forward and
+// backward.
+#pragma once
+#include <algorithm>
+#include <numeric>
+
+#include "gram/core/pair.hpp"
+
+namespace gram {
+
+/// Sizes of a convolution: x (N, H, W, C), weight (O, Kh, Kw, C/G), y (N, out_h, out_w, O).
+struct Conv2dShape {
+  Index n, h, w, c;
+  Index o, kh, kw;
+  Pair stride = 1, padding = 0, dilation = 1;
+  Index groups = 1;
+
+  /// Pixels under a kernel, from its first tap to its last.
+  Index reach_h() const { return (kh - 1) * dilation.h + 1; }
+  Index reach_w() const { return (kw - 1) * dilation.w + 1; }
+  Index out_h() const { return (h + 2 * padding.h - reach_h()) / stride.h + 1; }
+  Index out_w() const { return (w + 2 * padding.w - reach_w()) / stride.w + 1; }
+  Index group_in() const { return c / groups; }
+  Index group_out() const { return o / groups; }
+  Index taps() const { return kh * kw; }
+  Index x_size() const { return n * h * w * c; }
+  Index y_size() const { return n * out_h() * out_w() * o; }
+  Index weight_size() const { return o * taps() * group_in(); }
+};
+
+namespace cpu {
+
+/// One axis of a correlation:  y[y_first + i y_step] = sum_t x[first + i stride + t dilation] w[w_first + t
+/// w_step] for i < out, t < taps, where x is zero outside [0, in).
+struct Axis {
+  Index in, out, taps;
+  Index first, stride, dilation;
+  Index w_first = 0, w_step = 1;
+  Index y_first = 0, y_step = 1;
+
+  /// Positions of x that `count` outputs reach over.
+  Index span(Index count) const { return (count - 1) * stride + (taps - 1) * dilation + 1; }
+  /// True when no output looks beyond the ends of x.
+  bool inside() const { return first >= 0 && first + span(out) <= in; }
+};
+
+/// The axis of the forward pass.
+inline Axis forward_axis(Index in, Index out, Index kernel, Index stride, Index padding, Index dilation) {
+  return {.in = in, .out = out, .taps = kernel, .first = -padding, .stride = stride, .dilation = dilation};
+}
+
+/// The input gradient of an axis with stride s falls into s phases: the inputs u = phase + q s, q = 0, 1, ..
+/// meet only taps k with phase + padding - k dilation a multiple of s, and then the outputs q + (phase +
+/// padding - k dilation) / s. Each phase is a correlation of stride 1 over dy with its own taps, in reverse;
+/// no zeros are inserted. phase < in.
+inline Axis backward_axis(Index in, Index out, Index kernel, Index stride, Index padding, Index dilation,
+                          Index phase) {
+  const Index common = std::gcd(stride, dilation), step = stride / common;
+  Index tap = 0;
+  while (tap < std::min(step, kernel) && (phase + padding - tap * dilation) % stride != 0) ++tap;
+  const Index taps = tap < std::min(step, kernel) ? ceil_div(kernel - tap, step) : 0;
+  const Index last = tap + (taps - 1) * step;
+  return {.in = out,
+          .out = ceil_div(in - phase, stride),
+          .taps = taps,
+          .first = taps ? (phase + padding - last * dilation) / stride : 0,
+          .stride = 1,
+          .dilation = dilation / common,
+          .w_first = last,
+          .w_step = -step,
+          .y_first = phase,
+          .y_step = stride};
+}
+
+/// A correlation of maps x (n, h.in, w.in, groups * in) to pixels of maps y (n, y_h, y_w, groups * out).
+struct Correlation {
+  Index n, groups, in, out;
+  Axis h, w;
+  Index y_h, y_w;
+
+  Index taps() const { return h.taps * w.taps; }
+  bool inside() const { return taps() == 0 || (h.inside() && w.inside()); }
+};
+
+inline Correlation forward_correlation(const Conv2dShape& s) {
+  return {.n = s.n,
+          .groups = s.groups,
+          .in = s.group_in(),
+          .out = s.group_out(),
+          .h = forward_axis(s.h, s.out_h(), s.kh, s.stride.h, s.padding.h, s.dilation.h),
+          .w = forward_axis(s.w, s.out_w(), s.kw, s.stride.w, s.padding.w, s.dilation.w),
+          .y_h = s.out_h(),
+          .y_w = s.out_w()};
+}
+
+/// f(correlation) for every phase of the input gradient: dy takes the place of x, dx that of y, and the
+/// phases together write every pixel of dx once (with no taps: a zero).
+template <class F>
+void for_each_phase(const Conv2dShape& s, F&& f) {
+  for (Index i = 0; i < std::min(s.stride.h, s.h); ++i)
+    for (Index j = 0; j < std::min(s.stride.w, s.w); ++j)
+      f(Correlation{.n = s.n,
+                    .groups = s.groups,
+                    .in = s.group_out(),
+                    .out = s.group_in(),
+                    .h = backward_axis(s.h, s.out_h(), s.kh, s.stride.h, s.padding.h, s.dilation.h, i),
+                    .w = backward_axis(s.w, s.out_w(), s.kw, s.stride.w, s.padding.w, s.dilation.w, j),
+                    .y_h = s.h,
+                    .y_w = s.w});
+}
+
+}  // namespace cpu
+}  // namespace gram
