@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "gram/io/safetensors.hpp"
+#include "gram/io/weights.hpp"
 #include "gram/tensor/create.hpp"
 
 #ifndef GRAM_SOURCE_DIR
@@ -63,34 +63,29 @@ class Golden {
       if (name.starts_with(prefix)) found.push_back(name.substr(prefix.size()));
     return found;
   }
-  const SafeTensors& file() const { return *file_; }
+  /// Sets the parameters and buffers of a model to the file's param/ and buffer/ values; all of them must
+  /// fit.
+  template <class Model>
+  void load(Model& model) const {
+    load_weights(model, *file_, {.rename = [](const std::string& name) -> std::string {
+                   for (const std::string prefix : {"param/", "buffer/"})
+                     if (name.starts_with(prefix)) return name.substr(prefix.size());
+                   return "";
+                 }});
+  }
 
  private:
   std::optional<SafeTensors> file_;
 };
 
-/// Axis k of the result is axis order[k] of a tensor with four axes.
-template <Element T>
-Tensor<T> permuted4(const Tensor<T>& x, const int (&order)[4]) {
-  Index stride[4] = {x.dim(1) * x.dim(2) * x.dim(3), x.dim(2) * x.dim(3), x.dim(3), 1};
-  Tensor<T> y({x.dim(order[0]), x.dim(order[1]), x.dim(order[2]), x.dim(order[3])});
-  T* to = y.data();
-  for (Index a = 0; a < y.dim(0); ++a)
-    for (Index b = 0; b < y.dim(1); ++b)
-      for (Index c = 0; c < y.dim(2); ++c)
-        for (Index d = 0; d < y.dim(3); ++d)
-          *to++ = x.data()[a * stride[order[0]] + b * stride[order[1]] + c * stride[order[2]] +
-                           d * stride[order[3]]];
-  return y;
-}
 /// (N, C, H, W) -> (N, H, W, C); also convolution weights (O, I, Kh, Kw) -> (O, Kh, Kw, I).
 template <Element T>
 Tensor<T> nchw_to_nhwc(const Tensor<T>& x) {
-  return permuted4(x, {0, 2, 3, 1});
+  return channels_last(x);
 }
 template <Element T>
 Tensor<T> nhwc_to_nchw(const Tensor<T>& x) {
-  return permuted4(x, {0, 3, 1, 2});
+  return channels_first(x);
 }
 template <Element T>
 Tensor<T> oihw_to_ohwi(const Tensor<T>& w) {
