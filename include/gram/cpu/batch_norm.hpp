@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+// Batch normalisation of x (rows, C): statistics of each column, their application, and both passes of the
+// gradient.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "gram/core/device.hpp"
+#include "gram/core/gradient_sink.hpp"
+#include "gram/core/memory.hpp"
+#include "gram/core/parallel.hpp"
+#include "gram/cpu/simd.hpp"
+
+namespace gram::cpu {
+
+/// Of each column in the last pass of the gradient.
+template <class A>
+struct BatchNormCoefficients {
+  const A *mean, *scale, *slope, *constant;
+};
+
+template <class T>
+struct BatchNormTable {
+  using A = accum_t<T>;
+  void (*moments)(Index rows, Index columns, const T* x, A* out);
+  void (*apply)(Index rows, Index columns, const T* x, const T* residual, const A* mean, const A* scale,
+                const A* bias, bool relu, T* y);
+  void (*grad_sums)(Index rows, Index columns, const T* x, const T* y, const T* dy, const A* mean, A* out);
+  void (*grad)(Index rows, Index columns, const T* x, const T* y, const T* dy,
+               const BatchNormCoefficients<A>& k, GradientSink<T> dx, GradientSink<T> dr);
+};
+template <class T>
+const BatchNormTable<T>& batch_norm_table();
+
+/// How a (rows, channels) matrix is cut into work. With few channels, `group` rows are taken as one wide row:
+/// then vectors are full for any number of channels and several independent sums are in flight. Rows that do
+/// not fill a wide row are a piece of their own, the last.
+struct RowPieces {
+  static constexpr Index elements = Index{1} << 15;  ///< of a piece: it stays in the L2 cache
+
+  RowPieces(Index rows, Index channel_count) : channels(channel_count) {
+    if (channels > 0 && channels < 256) {
+      const Index full = 16 / std::gcd(channels, Index{16});  // 16: the widest vector
+      group = full * std::max<Index>(1, 64 / (channels * full));
+    }
+    if (rows < group) group = 1;
+    wide = group * channels;
+    wide_rows = rows / group;
+    rest = rows % group;
+    per_piece = std::max<Index>(64, elements / std::max<Index>(1, wide));
+    full_pieces = ceil_div(wide_rows, per_piece);
+  }
+
+  struct Piece {
+    Index offset, rows, columns;
+  };
+  Index count() const { return full_pieces + (rest > 0); }
+  Piece operator[](Index i) const {
+    if (i == full_pieces) return {wide_rows * wide, rest, channels};
+    return {i * per_piece * wide, std::min(per_piece, wide_rows - i * per_piece), wide};
+  }
+
+  /// f(rows, columns, p) for every row of channels among the results of the pieces, in order: of `arrays` x
+  /// columns partial results of a piece, p points at that row in the first array.
+  template <class A, class F>
+  void for_each_row(const A* partial, Index arrays, F&& f) const {
+    for (Index i = 0; i < count(); ++i) {
+      const Piece piece = (*this)[i];
+      for (Index at = 0; at < piece.columns; at += channels)
+        f(static_cast<double>(piece.rows), piece.columns, partial + i * arrays * wide + at);
+    }
+  }
+  /// Repeats the channels of (arrays, wide) coefficients until wide rows are full.
+  template <class A>
+  void widen(A* values, Index arrays) const {
+    for (Index a = 0; a < arrays; ++a, values += wide)
+      for (Index i = channels; i < wide; ++i) values[i] = values[i - channels];
+  }
+
+  Index channels, group = 1, wide, wide_rows, rest, per_piece, full_pieces;
+};
+
+}  // namespace gram::cpu
+
+#if !defined(GRAM_COMPILED)
+#define GRAM_KERNEL_FILE "gram/cpu/batch_norm.inl"
+#include "gram/cpu/for_each_isa.hpp"
+template <class T>
+const gram::cpu::BatchNormTable<T>& gram::cpu::batch_norm_table() {
+  return GRAM_SELECT(batch_norm_kernels<T>);
+}
+#endif
+
+namespace gram::kernels {
+
+/// Mean and biased variance of each column of x (rows, channels), rows >= 1. The sums of a piece are made in
+/// accum_t<T> around a shift of its own and combined in double in the order of the pieces: a large mean costs
+/// no digits.
+template <class T>
+void batch_norm_statistics(Cpu, const T* x, Index rows, Index channels, accum_t<T>* mean,
+                           accum_t<T>* variance) {
+  using A = accum_t<T>;
+  const cpu::RowPieces pieces(rows, channels);
+  const auto& table = cpu::batch_norm_table<T>();
+  Scratch<A> partial(pieces.count() * 3 * pieces.wide);
+  parallel_blocks(pieces.count(), [&](Index i, int) {
+    const auto [offset, n, columns] = pieces[i];
+    table.moments(n, columns, x + offset, &partial[i * 3 * pieces.wide]);
+  });
+  Scratch<double> mu(channels), m2(channels);
+  parallel_for(channels, 64, [&](Index begin, Index end) {
+    for (Index c = begin; c < end; ++c) mu[c] = m2[c] = 0;
+    // p: shift k, sum (x - k), sum (x - k)^2, `columns` apart
+    pieces.for_each_row(partial.data(), 3, [&](double n, Index columns, const A* p) {
+      for (Index c = begin; c < end; ++c)
+        mu[c] += n * static_cast<double>(p[c]) + static_cast<double>(p[columns + c]);
+    });
+    for (Index c = begin; c < end; ++c) mu[c] /= static_cast<double>(rows);
+    pieces.for_each_row(partial.data(), 3, [&](double n, Index columns, const A* p) {
+      for (Index c = begin; c < end;
+           ++c) {  // sum (x - mu)^2 = sum (x - k)^2 + 2 d sum (x - k) + n d^2, d = k - mu
+        const double d = static_cast<double>(p[c]) - mu[c], sum = p[columns + c],
+                     squares = p[2 * columns + c];
+        m2[c] += squares + d * (2 * sum + n * d);
+      }
+    });
+    for (Index c = begin; c < end; ++c) {
+      mean[c] = static_cast<A>(mu[c]);
+      variance[c] = static_cast<A>(m2[c] < 0 ? 0 : m2[c] / static_cast<double>(rows));
+    }
+  });
+}
+
+/// running = (1 - momentum) running + momentum batch; the variance of the batch made unbiased.
+template <class A>
+void batch_norm_running(Cpu, const A* mean, const A* variance, Index rows, Index channels, double momentum,
+                        A* running_mean, A* running_var) {
+  const double unbiased = static_cast<double>(rows) / static_cast<double>(rows - 1);
+  for (Index c = 0; c < channels; ++c) {
+    running_mean[c] = static_cast<A>((1 - momentum) * running_mean[c] + momentum * mean[c]);
+    running_var[c] = static_cast<A>((1 - momentum) * running_var[c] + momentum * unbiased * variance[c]);
+  }
+}
+
+/// One affine normalisation: x (rows, channels), the statistics in use, and the affine part (null: 1 and 0).
+template <class T>
+struct BatchNormArguments {
+  const T* x;
+  Index rows, channels;
+  const accum_t<T>*mean, *variance, *weight, *bias;
+  double epsilon;
+};
+
+/// y = [relu]((x - mean) / sqrt(variance + epsilon) weight + bias [+ residual])
+template <class T>
+void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, bool relu, T* y) {
+  using A = accum_t<T>;
+  const cpu::RowPieces pieces(in.rows, in.channels);
+  Scratch<A> coefficients(3 * pieces.wide);
+  A *const mean = coefficients.data(), *const scale = mean + pieces.wide, *const bias = scale + pieces.wide;
+  for (Index c = 0; c < in.channels; ++c) {
+    mean[c] = in.mean[c];
+    scale[c] = static_cast<A>((in.weight ? in.weight[c] : 1.0) / std::sqrt(in.variance[c] + in.epsilon));
+    bias[c] = in.bias ? in.bias[c] : A(0);
+  }
+  pieces.widen(mean, 3);
+  const auto& table = cpu::batch_norm_table<T>();
+  parallel_blocks(pieces.count(), [&](Index i, int) {
+    const auto [at, n, columns] = pieces[i];
+    table.apply(n, columns, in.x + at, residual ? residual + at : nullptr, mean, scale, bias, relu, y + at);
+  });
+}
+
+/// What the gradient of batch_norm_apply reads and writes. Results may be null: not wanted.
+template <class T>
+struct BatchNormGradients {
+  const T* dy;
+  const T* y;     ///< the result of the forward pass when it ended in a ReLU, else null
+  bool training;  ///< the statistics were those of x, and depend on it
+  GradientSink<T> dx, dresidual;
+  GradientSink<accum_t<T>> dweight, dbias;
+};
+
+/// With g = dy where y > 0, h = (x - mean) / s and s^2 = variance + epsilon:
+/// dbias = sum g, dweight = sum g h, dx = weight / s (g - mean g - h mean(g h)) in training, weight / s g
+/// otherwise.
+template <class T>
+void batch_norm_grad(Cpu, const BatchNormArguments<T>& in, const BatchNormGradients<T>& out) {
+  using A = accum_t<T>;
+  const cpu::RowPieces pieces(in.rows, in.channels);
+  const auto& table = cpu::batch_norm_table<T>();
+  Scratch<A> coefficients(4 * pieces.wide);
+  A *const mean = coefficients.data(), *const scale = mean + pieces.wide, *const slope = scale + pieces.wide,
+           *const constant = slope + pieces.wide;
+  std::copy_n(in.mean, in.channels, mean);
+  pieces.widen(mean, 1);
+  Scratch<double> sum(in.channels), products(in.channels);  // of g, and of g and x - mean
+  for (Index c = 0; c < in.channels; ++c) sum[c] = products[c] = 0;
+  if (out.dweight || out.dbias || (out.dx && out.training)) {
+    Scratch<A> partial(pieces.count() * 2 * pieces.wide);
+    parallel_blocks(pieces.count(), [&](Index i, int) {
+      const auto [at, n, columns] = pieces[i];
+      table.grad_sums(n, columns, in.x + at, out.y ? out.y + at : nullptr, out.dy + at, mean,
+                      &partial[i * 2 * pieces.wide]);
+    });
+    pieces.for_each_row(partial.data(), 2, [&](double, Index columns, const A* p) {
+      for (Index c = 0; c < in.channels; ++c) sum[c] += p[c], products[c] += p[columns + c];
+    });
+  }
+  for (Index c = 0; c < in.channels; ++c) {
+    const double rstd = 1 / std::sqrt(in.variance[c] + in.epsilon), n = static_cast<double>(in.rows);
+    const double s = rstd * (in.weight ? in.weight[c] : 1.0);
+    scale[c] = static_cast<A>(s);
+    slope[c] = static_cast<A>(out.training ? -s * rstd * rstd * products[c] / n : 0.0);
+    constant[c] = static_cast<A>(out.training ? -s * sum[c] / n : 0.0);
+    if (out.dweight)
+      out.dweight.data[c] =
+          static_cast<A>(products[c] * rstd + (out.dweight.add ? out.dweight.data[c] : A(0)));
+    if (out.dbias) out.dbias.data[c] = static_cast<A>(sum[c] + (out.dbias.add ? out.dbias.data[c] : A(0)));
+  }
+  if (!out.dx && !out.dresidual) return;
+  pieces.widen(scale, 3);
+  const auto from = [](GradientSink<T> sink, Index at) {
+    return GradientSink<T>{sink ? sink.data + at : nullptr, sink.add};
+  };
+  parallel_blocks(pieces.count(), [&](Index i, int) {
+    const auto [at, n, columns] = pieces[i];
+    table.grad(n, columns, in.x + at, out.y ? out.y + at : nullptr, out.dy + at,
+               {mean, scale, slope, constant}, from(out.dx, at), from(out.dresidual, at));
+  });
+}
+
+}  // namespace gram::kernels

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// Column sums run over strips of four vectors, so that eight chains are in flight; passes that write go row
+// by row.
+namespace gram::cpu::GRAM_ISA {
+
+/// One vector, or the first n elements of it.
+template <bool Whole, class T>
+GRAM_INLINE vec<T> bn_load(const T* p, Index n) {
+  if constexpr (Whole)
+    return load(p);
+  else
+    return load(p, n);
+}
+template <bool Whole, class T>
+GRAM_INLINE void bn_put(T* p, vec<T> v, Index n, bool add) {
+  if (add) v += bn_load<Whole>(p, n);
+  if constexpr (Whole)
+    store(p, v);
+  else
+    store(p, v, n);
+}
+
+/// The shift is the mean of the first rows: then n values lose at most a factor 1 + n / 8 of precision,
+/// whatever they are.
+template <int V, bool Whole, class T>
+GRAM_INLINE void bn_moments_strip(Index rows, Index columns, Index n, const T* x, accum_t<T>* out) {
+  constexpr Index L = lanes<T>;
+  const Index first = rows < 8 ? rows : 8;
+  vec<T> shift[V] = {}, sum[V] = {}, squares[V] = {};
+  for (Index r = 0; r < first; ++r)
+    for (int v = 0; v < V; ++v) shift[v] += bn_load<Whole>(x + r * columns + v * L, n);
+  for (int v = 0; v < V; ++v) shift[v] /= splat<T>(static_cast<accum_t<T>>(first));
+  for (Index r = 0; r < rows; ++r, x += columns) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const vec<T> d = bn_load<Whole>(x + v * L, n) - shift[v];
+      sum[v] += d;
+      squares[v] = fma(d, d, squares[v]);
+    }
+  }
+  for (int v = 0; v < V; ++v) {
+    bn_put<Whole>(out + v * L, shift[v], n, false);
+    bn_put<Whole>(out + columns + v * L, sum[v], n, false);
+    bn_put<Whole>(out + 2 * columns + v * L, squares[v], n, false);
+  }
+}
+/// out (3, columns): a shift k, sum (x - k), sum (x - k)^2 of each column of x (rows, columns).
+template <class T>
+GRAM_KERNEL void batch_norm_moments(Index rows, Index columns, const T* x, accum_t<T>* out) {
+  constexpr Index L = lanes<T>;
+  Index c = 0;
+  for (; c + 4 * L <= columns; c += 4 * L) bn_moments_strip<4, true>(rows, columns, L, x + c, out + c);
+  for (; c + L <= columns; c += L) bn_moments_strip<1, true>(rows, columns, L, x + c, out + c);
+  if (c < columns) bn_moments_strip<1, false>(rows, columns, columns - c, x + c, out + c);
+}
+
+template <bool Whole, class T>
+GRAM_INLINE void bn_apply_columns(Index n, const T* x, const T* residual, const accum_t<T>* mean,
+                                  const accum_t<T>* scale, const accum_t<T>* bias, bool relu, T* y) {
+  using A = accum_t<T>;
+  const vec<T> centered = bn_load<Whole>(x, n) - bn_load<Whole, A>(mean, n);
+  vec<T> v = fma(centered, bn_load<Whole, A>(scale, n), bn_load<Whole, A>(bias, n));
+  if (residual) v += bn_load<Whole>(residual, n);
+  if (relu) v = v < vec<T>{} ? vec<T>{} : v;  // NaN stays NaN
+  bn_put<Whole>(y, v, n, false);
+}
+/// y = [relu]((x - mean) scale + bias [+ residual])
+template <class T>
+GRAM_KERNEL void batch_norm_apply(Index rows, Index columns, const T* x, const T* residual,
+                                  const accum_t<T>* mean, const accum_t<T>* scale, const accum_t<T>* bias,
+                                  bool relu, T* y) {
+  constexpr Index L = lanes<T>;
+  for (Index r = 0; r < rows; ++r, x += columns, y += columns) {
+    Index c = 0;
+    for (; c + L <= columns; c += L)
+      bn_apply_columns<true>(L, x + c, residual ? residual + c : nullptr, mean + c, scale + c, bias + c, relu,
+                             y + c);
+    if (c < columns)
+      bn_apply_columns<false>(columns - c, x + c, residual ? residual + c : nullptr, mean + c, scale + c,
+                              bias + c, relu, y + c);
+    if (residual) residual += columns;
+  }
+}
+
+/// dy, or where y is given, dy where y > 0: the gradient behind the ReLU.
+template <bool Whole, class T>
+GRAM_INLINE vec<T> bn_masked(const T* dy, const T* y, Index n) {
+  const vec<T> g = bn_load<Whole>(dy, n);
+  return y ? (bn_load<Whole>(y, n) > vec<T>{} ? g : vec<T>{}) : g;
+}
+
+template <int V, bool Whole, class T>
+GRAM_INLINE void bn_grad_sums_strip(Index rows, Index columns, Index n, const T* x, const T* y, const T* dy,
+                                    const accum_t<T>* mean, accum_t<T>* out) {
+  constexpr Index L = lanes<T>;
+  vec<T> center[V], sum[V] = {}, products[V] = {};
+  for (int v = 0; v < V; ++v) center[v] = bn_load<Whole, accum_t<T>>(mean + v * L, n);
+  for (Index r = 0; r < rows; ++r, x += columns, dy += columns) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const vec<T> g = bn_masked<Whole>(dy + v * L, y ? y + v * L : nullptr, n);
+      sum[v] += g;
+      products[v] = fma(g, bn_load<Whole>(x + v * L, n) - center[v], products[v]);
+    }
+    if (y) y += columns;
+  }
+  for (int v = 0; v < V; ++v) {
+    bn_put<Whole>(out + v * L, sum[v], n, false);
+    bn_put<Whole>(out + columns + v * L, products[v], n, false);
+  }
+}
+/// out (2, columns): sum g and sum g (x - mean) of each column, g = dy masked by y.
+template <class T>
+GRAM_KERNEL void batch_norm_grad_sums(Index rows, Index columns, const T* x, const T* y, const T* dy,
+                                      const accum_t<T>* mean, accum_t<T>* out) {
+  constexpr Index L = lanes<T>;
+  Index c = 0;
+  for (; c + 4 * L <= columns; c += 4 * L)
+    bn_grad_sums_strip<4, true>(rows, columns, L, x + c, y ? y + c : nullptr, dy + c, mean + c, out + c);
+  for (; c + L <= columns; c += L)
+    bn_grad_sums_strip<1, true>(rows, columns, L, x + c, y ? y + c : nullptr, dy + c, mean + c, out + c);
+  if (c < columns)
+    bn_grad_sums_strip<1, false>(rows, columns, columns - c, x + c, y ? y + c : nullptr, dy + c, mean + c,
+                                 out + c);
+}
+
+template <bool Whole, class T>
+GRAM_INLINE void bn_grad_columns(Index at, Index c, Index n, const T* x, const T* y, const T* dy,
+                                 const BatchNormCoefficients<accum_t<T>>& k, GradientSink<T> dx,
+                                 GradientSink<T> dr) {
+  using A = accum_t<T>;
+  const vec<T> g = bn_masked<Whole>(dy + at, y ? y + at : nullptr, n);
+  if (dx) {
+    const vec<T> centered = bn_load<Whole>(x + at, n) - bn_load<Whole, A>(k.mean + c, n);
+    const vec<T> rest =
+        fma(centered, bn_load<Whole, A>(k.slope + c, n), bn_load<Whole, A>(k.constant + c, n));
+    bn_put<Whole>(dx.data + at, fma(g, bn_load<Whole, A>(k.scale + c, n), rest), n, dx.add);
+  }
+  if (dr) bn_put<Whole>(dr.data + at, g, n, dr.add);  // after dx: the residual may be x itself
+}
+/// dx = scale g + slope (x - mean) + constant, dr = g; either may be null.
+template <class T>
+GRAM_KERNEL void batch_norm_grad(Index rows, Index columns, const T* x, const T* y, const T* dy,
+                                 const BatchNormCoefficients<accum_t<T>>& k, GradientSink<T> dx,
+                                 GradientSink<T> dr) {
+  constexpr Index L = lanes<T>;
+  for (Index r = 0; r < rows; ++r) {
+    const Index row = r * columns;
+    Index c = 0;
+    for (; c + L <= columns; c += L) bn_grad_columns<true>(row + c, c, L, x, y, dy, k, dx, dr);
+    if (c < columns) bn_grad_columns<false>(row + c, c, columns - c, x, y, dy, k, dx, dr);
+  }
+}
+
+template <class T>
+inline constexpr BatchNormTable<T> batch_norm_kernels{batch_norm_moments<T>, batch_norm_apply<T>,
+                                                      batch_norm_grad_sums<T>, batch_norm_grad<T>};
+
+}  // namespace gram::cpu::GRAM_ISA

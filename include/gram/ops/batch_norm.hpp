@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "gram/cpu/batch_norm.hpp"
+#include "gram/tensor/checkpoint.hpp"
+
+namespace gram {
+
+struct BatchNormOptions {
+  bool training = true;   ///< use the statistics of x and update the running ones
+  double momentum = 0.1;  ///< share of the new statistics in the running ones
+  double epsilon = 1e-5;
+  bool relu = false;  ///< end with max(., 0)
+};
+
+/// y = (x - mean) / sqrt(var + epsilon) weight + bias, then + residual and max(., 0) when asked for, in one
+/// pass (arXiv:1502.03167). x (..., C), residual as x; weight, bias, running_mean, running_var (C).
+/// Statistics are those of each channel over all other axes with the biased variance in training, the running
+/// ones otherwise. Training updates the running statistics in place, running = (1 - momentum) running +
+/// momentum batch with the unbiased variance, as torch.nn.BatchNorm2d does, unless a checkpointed function
+/// runs again. weight and bias may be undefined (1 and 0), the running statistics too when training. Keeps x,
+/// and y for the ReLU. Throws ShapeError on extents that differ and on a single value per channel in
+/// training.
+template <Scalar T>
+Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const Tensor<accum_t<T>>& bias,
+                     const Tensor<accum_t<T>>& running_mean, const Tensor<accum_t<T>>& running_var,
+                     const BatchNormOptions& options = {}, const Tensor<T>& residual = Tensor<T>{}) {
+  using A = accum_t<T>;
+  require(x.rank() >= 2, "batch_norm: x has shape ", x.shape(),
+          ", but at least two axes (..., C) are needed");
+  const Index channels = x.dim(-1), rows = channels ? x.size() / channels : 0;
+  const auto check = [&](const char* name, const Tensor<A>& t) {
+    require(!t.defined() || t.shape() == Shape{channels}, "batch_norm: ", name, " has shape ", t.shape(),
+            ", but x has shape ", x.shape(), "; one value per channel is needed");
+  };
+  check("weight", weight), check("bias", bias), check("running_mean", running_mean),
+      check("running_var", running_var);
+  require(!residual.defined() || residual.shape() == x.shape(), "batch_norm: residual has shape ",
+          residual.shape(), ", but x has shape ", x.shape(), "; they must agree");
+  require<ArgumentError>(running_mean.defined() == running_var.defined(),
+                         "batch_norm: one of running_mean and running_var is missing; give both or none");
+  require<ArgumentError>(options.training || running_mean.defined(),
+                         "batch_norm: the running statistics are missing; only training works without them");
+  require(!options.training || rows > 1, "batch_norm: x has shape ", x.shape(),
+          ", but training expects more than 1 value per channel");
+
+  Tensor<T> y(x.shape(), x.device());
+  const Tensor<A> mean = options.training ? Tensor<A>({channels}, x.device()) : running_mean.clone();
+  const Tensor<A> variance = options.training ? Tensor<A>({channels}, x.device()) : running_var.clone();
+  const auto arguments = [=, e = options.epsilon](const Tensor<T>& input, const Tensor<A>& w,
+                                                  const Tensor<A>& b) {
+    return kernels::BatchNormArguments<T>{input.data(),    rows,     channels, mean.data(),
+                                          variance.data(), w.data(), b.data(), e};
+  };
+  on(x.device(), [&](auto device) {
+    if (options.training) {
+      kernels::batch_norm_statistics(device, x.data(), rows, channels, mean.data(), variance.data());
+      if (running_mean.defined() && !recomputing())
+        kernels::batch_norm_running(device, mean.data(), variance.data(), rows, channels, options.momentum,
+                                    running_mean.data(), running_var.data());
+    }
+    kernels::batch_norm_apply(device, arguments(x, weight, bias), residual.data(), options.relu, y.data());
+  });
+
+  return record("batch_norm", y, {x, weight, bias, residual},
+                [=, x = x.detach(), weight = weight.detach(), y = options.relu ? y : Tensor<T>{},
+                 dx = x.gradient(), dweight = weight.gradient(), dbias = bias.gradient(),
+                 dresidual = residual.gradient(), training = options.training](const Tensor<T>& dy) {
+                  const auto in = arguments(x, weight, {});
+                  const kernels::BatchNormGradients<T> out{
+                      .dy = dy.data(),
+                      .y = y.data(),
+                      .training = training,
+                      .dx = dx.sink(),
+                      .dresidual = y.defined() ? dresidual.sink() : GradientSink<T>{},
+                      .dweight = dweight.sink(),
+                      .dbias = dbias.sink()};
+                  on(dy.device(), [&](auto device) { kernels::batch_norm_grad(device, in, out); });
+                  if (!y.defined()) dresidual.add(dy);
+                });
+}
+
+}  // namespace gram
