@@ -67,21 +67,24 @@ struct Gelu : Formula<V> {
   GRAM_INLINE static V grad(V x, V dy) { return dy * gelu_slope(x); }
 };
 template <class V>
-struct GeluTanh : Formula<V> {  // (1 + tanh u) / 2 = sigmoid(2 u), which does not cancel; 2 u = x (p + q x^2)
-  GRAM_INLINE static V gate(V x) { return sigmoid(x * fma(x * x, all<V>(q), all<V>(p))); }
-  GRAM_INLINE static V value(V x) { return x * gate(x); }
+struct GeluTanh : Formula<V> {  // (1 + tanh u) / 2 = sigmoid(2 u), which does not cancel
+  static constexpr double p = 1.59576912160573071176,
+                          q = 0.044715 * p;  // 2 u = x (p + q x^2), p = sqrt(8 / pi)
+  GRAM_INLINE static V twice_u(V x) { return x * fma(x * x, all<V>(q), all<V>(p)); }
+  GRAM_INLINE static V value(V x) { return x * sigmoid(twice_u(x)); }
   GRAM_INLINE static V grad(V x, V dy) {
-    const V s = gate(x);
-    return dy * fma(x * s * (all<V>(1) - s), fma(x * x, all<V>(3 * q), all<V>(p)), s);
+    V complement;
+    const V s = sigmoid(twice_u(x), complement);
+    return dy * fma(x * s * complement, fma(x * x, all<V>(3 * q), all<V>(p)), s);
   }
-  static constexpr double p = 1.59576912160573071176, q = 0.044715 * p;  // p = sqrt(8 / pi)
 };
 template <class V>
 struct Silu : Formula<V> {
   GRAM_INLINE static V value(V x) { return x * sigmoid(x); }
   GRAM_INLINE static V grad(V x, V dy) {
-    const V s = sigmoid(x);
-    return dy * s * fma(x, all<V>(1) - s, all<V>(1));
+    V complement;
+    const V s = sigmoid(x, complement);
+    return dy * s * fma(x, complement, all<V>(1));
   }
 };
 template <class V>

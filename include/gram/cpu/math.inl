@@ -68,6 +68,14 @@ GRAM_INLINE V sigmoid(V x) {
   const V one = all<V>(1);
   return one / (one + exp(-x));
 }
+/// Also 1 - sigmoid(x), without cancellation.
+template <class V>
+GRAM_INLINE V sigmoid(V x, V& complement) {
+  const V one = all<V>(1), limit = all<V>(sizeof(x[0]) == 4 ? 80 : 700);  // keeps e^-x finite
+  const V e = exp(min(limit, -x)), s = one / (one + e);
+  complement = e * s;
+  return s;
+}
 
 /// Phi(-a), the tail of the standard normal distribution, for a in [0, 6]: 2 to a polynomial fitted to log2
 /// Phi(-a), so that nothing cancels. At a = 6 it is 1e-9.
