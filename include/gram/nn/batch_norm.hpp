@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "gram/nn/trace.hpp"
+#include "gram/ops/batch_norm.hpp"
+#include "gram/tensor/create.hpp"
+
+namespace gram {
+
+/// Batch normalisation over all axes but the last (arXiv:1502.03167), x (..., C): with the batch's mean and
+/// variance in training, which also move the running statistics as in PyTorch, and with the running
+/// statistics in evaluation. Names and defaults are those of torch.nn.BatchNorm2d. In bf16 networks
+/// parameters and statistics are float.
+template <Scalar T>
+struct BatchNorm2d {
+  struct Options {
+    Index channels = 0;
+    double epsilon = 1e-5, momentum = 0.1;
+    double weight =
+        1;  ///< first value of the weight; 0 in the last norm of a residual branch starts it as the identity
+  };
+
+  explicit BatchNorm2d(const Options& o) : epsilon(o.epsilon), momentum(o.momentum) {
+    require<ArgumentError>(o.channels > 0, "BatchNorm2d: ", o.channels, " channels; at least one is needed");
+    const Shape shape{o.channels};
+    weight = Parameter<accum_t<T>>(full(shape, static_cast<accum_t<T>>(o.weight)));
+    bias = Parameter<accum_t<T>>(zeros<accum_t<T>>(shape));
+    running_mean = Buffer<accum_t<T>>(zeros<accum_t<T>>(shape));
+    running_var = Buffer<accum_t<T>>(ones<accum_t<T>>(shape));
+  }
+
+  /// (x - mean) / sqrt(variance + epsilon) weight + bias
+  Tensor<T> operator()(const Tensor<T>& x) const { return apply(x, {}, false); }
+  /// max(0, norm(x) + residual) in one pass.
+  Tensor<T> relu(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    return apply(x, residual, true);
+  }
+
+  /// Writes a call with this output into the open log, if any: for forms that compute several of these layers
+  /// at once.
+  void log(const Shape& output) const {
+    if (CallLog* calls = CallLog::open())
+      calls->add({.path = layer_path(weight.name),
+                  .kind = "BatchNorm2d",
+                  .output = output,
+                  .parameters = weight.size() + bias.size(),
+                  .norms = 2 * output.size()});
+  }
+  void visit(auto&& parts) {
+    parts("weight", weight), parts("bias", bias);
+    parts("running_mean", running_mean), parts("running_var", running_var);
+    parts("mode", mode);
+  }
+
+  Parameter<accum_t<T>> weight, bias;
+  Buffer<accum_t<T>> running_mean, running_var;
+  double epsilon, momentum;
+  Mode mode;
+
+ private:
+  Tensor<T> apply(const Tensor<T>& x, const Tensor<T>& residual, bool with_relu) const {
+    const Tensor<T> y = located(weight, [&] {
+      return batch_norm(
+          x, weight, bias, running_mean, running_var,
+          {.training = mode.training, .momentum = momentum, .epsilon = epsilon, .relu = with_relu}, residual);
+    });
+    log(y.shape());
+    return y;
+  }
+};
+
+}  // namespace gram

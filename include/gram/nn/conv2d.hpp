@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "gram/nn/init.hpp"
+#include "gram/nn/trace.hpp"
+#include "gram/ops/conv2d.hpp"
+
+namespace gram {
+
+/// 2-D convolution, x (N, H, W, I) -> y (N, H', W', O); weight (O, Kh, Kw, I/G), in files (O, I/G, Kh, Kw),
+/// bias (O). Names and defaults are those of torch.nn.Conv2d. Throws ArgumentError when groups does not
+/// divide I and O.
+template <Scalar T>
+struct Conv2d {
+  struct Options {
+    Index in = 0, out = 0;
+    Pair kernel = 1, stride = 1, padding = 0, dilation = 1;
+    Index groups = 1;
+    bool bias = true;
+    Init init = Init::pytorch;
+  };
+
+  Conv2d(const Options& o, Rng& rng)
+      : options{.stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups} {
+    require<ArgumentError>(o.in > 0 && o.out > 0 && o.kernel.h > 0 && o.kernel.w > 0, "Conv2d: ", o.in,
+                           " inputs, ", o.out, " outputs, kernel ", o.kernel, "; all must be positive");
+    require<ArgumentError>(o.groups > 0 && o.in % o.groups == 0 && o.out % o.groups == 0,
+                           "Conv2d: ", o.groups, " groups; they must divide ", o.in, " inputs and ", o.out,
+                           " outputs");
+    weight = Parameter<T>(init::weight<T>({o.out, o.kernel.h, o.kernel.w, o.in / o.groups}, o.init, rng),
+                          Layout::conv);
+    bias = Parameter<T>(init::bias<T>(o.bias, weight.shape(), o.init, rng));
+  }
+
+  Tensor<T> operator()(const Tensor<T>& x) const {
+    const Tensor<T> y = located(weight, [&] { return conv2d(x, weight, bias, options); });
+    if (CallLog* log = CallLog::open())
+      log->add({.path = layer_path(weight.name),
+                .kind = "Conv2d",
+                .output = y.shape(),
+                .parameters = weight.size() + bias.size(),
+                .products = y.size() * weight.shape().product(1, 4)});
+    return y;
+  }
+  void visit(auto&& parts) { parts("weight", weight), parts("bias", bias); }
+
+  Parameter<T> weight, bias;
+  Conv2dOptions options;
+};
+
+}  // namespace gram

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "gram/nn/batch_norm.hpp"
+#include "gram/nn/class_attention.hpp"
+#include "gram/ops/gram.hpp"
+#include "gram/tensor/views.hpp"
+
+namespace gram {
+
+/// A 1x1 convolution "0" and the batch norm "1" behind it, x (..., I) -> (..., O).
+template <Scalar T>
+struct PointwiseNorm {
+  PointwiseNorm(const typename Pointwise<T>::Options& o, Rng& rng)
+      : conv(o, rng), norm({.channels = o.out}) {}
+
+  Tensor<T> operator()(const Tensor<T>& x) const { return norm(conv(x)); }
+  /// max(0, norm(conv(x)))
+  Tensor<T> relu(const Tensor<T>& x) const { return norm.relu(conv(x)); }
+  void visit(auto&& parts) { parts("0", conv), parts("1", norm); }
+
+  Pointwise<T> conv;
+  BatchNorm2d<T> norm;
+};
+
+/// One Gramian classifier head in the textbook form, x (N, H, W, C) -> logits (N, classes):
+///     f = norm(contraction(x)) (N, H, W, g),    v = gram_vector(f) (N, g (g + 1) / 2),    q =
+///     norm(embedding(v)) (N, C), q <- class-attention block with q as class token and the pixels of x as
+///     tokens,     logits = fc(q).
+/// The contraction and embedding norms have no activation. GramianHeads computes several of these at once.
+/// Source: Ryu et al., "Gramian attention heads are strong yet efficient vision learners", ICCV 2023,
+/// section 3.
+template <Scalar T>
+struct GramianHead {
+  struct Options {
+    Index channels = 0, classes = 0;
+    Index gram_dim = 128;  ///< g
+    Index contraction_groups = 8, embedding_groups = 8;
+    Index embed = 0;  ///< width of the class attention's queries, keys and values
+    Index attention_heads = 8;
+    double mlp_ratio = 4;
+    Index mlp_groups = 4;
+    bool wide = false;  ///< Gram matrices in double while training with fewer than 128 images
+    Init init = Init::truncated_normal;
+  };
+
+  GramianHead(const Options& o, Rng& rng)
+      : gram_contraction(
+            {.in = o.channels, .out = o.gram_dim, .groups = o.contraction_groups, .init = o.init}, rng),
+        gram_embedding({.in = o.gram_dim * (o.gram_dim + 1) / 2,
+                        .out = o.channels,
+                        .groups = o.embedding_groups,
+                        .init = o.init},
+                       rng),
+        ga({.channels = o.channels,
+            .embed = o.embed,
+            .heads = o.attention_heads,
+            .mlp_ratio = o.mlp_ratio,
+            .mlp_groups = o.mlp_groups,
+            .init = o.init},
+           rng),
+        fc({.in = o.channels, .out = o.classes, .init = o.init}, rng),
+        wide(o.wide) {}
+
+  Tensor<T> operator()(const Tensor<T>& x) const {
+    const Index N = x.dim(0), C = x.dim(-1);
+    const Tensor<T> q = reshape(query(gram_contraction(x)), {N, 1, C});
+    const Tensor<T> y = ga(q, reshape(x, {N, -1, C}));
+    return fc(reshape(y, {N, C}));
+  }
+  /// The class token (N, C) from the contracted map f (N, H, W, g): embedding of the normalised Gram vector.
+  Tensor<T> query(const Tensor<T>& f) const {
+    const bool in_double = wide && gram_contraction.norm.mode.training && f.dim(0) < 128;
+    const Tensor<T> v =
+        located(gram_contraction.conv.weight, [&] { return gram_vector(f, GramOptions{.wide = in_double}); });
+    if (CallLog* log = CallLog::open())
+      log->add({.path = layer_path(layer_path(gram_contraction.conv.weight.name)),
+                .kind = "Gram",
+                .output = v.shape(),
+                .matmuls = f.size() * f.dim(-1),
+                .executed = f.size() * (f.dim(-1) + 1) / 2});
+    return gram_embedding(v);
+  }
+  void visit(auto&& parts) {
+    parts("gram_contraction", gram_contraction), parts("gram_embedding", gram_embedding), parts("ga", ga),
+        parts("fc", fc);
+  }
+
+  PointwiseNorm<T> gram_contraction, gram_embedding;
+  ClassAttentionBlock<T> ga;
+  Linear<T> fc;
+  bool wide;
+};
+
+}  // namespace gram

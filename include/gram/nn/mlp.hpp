@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "gram/nn/activation.hpp"
+#include "gram/nn/linear.hpp"
+
+namespace gram {
+
+/// fc2(activation(fc1(x))), the feed-forward part of transformers. x (..., C), hidden width `hidden`.
+template <Scalar T>
+struct Mlp {
+  struct Options {
+    Index channels = 0, hidden = 0;
+    Activation activation = Activation::gelu;
+    Init init = Init::pytorch;
+  };
+
+  Mlp(const Options& o, Rng& rng)
+      : fc1({.in = o.channels, .out = o.hidden, .init = o.init}, rng),
+        fc2({.in = o.hidden, .out = o.channels, .init = o.init}, rng),
+        activation(o.activation) {}
+
+  Tensor<T> operator()(const Tensor<T>& x) const { return fc2(activate(activation, fc1(x))); }
+  void visit(auto&& parts) { parts("fc1", fc1), parts("fc2", fc2); }
+
+  Linear<T> fc1, fc2;
+  Activation activation;
+};
+
+}  // namespace gram
