@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "gram/data/cifar.hpp"
+#include "gram/data/idx.hpp"
+#include "gram/data/textures.hpp"
+
+namespace gram {
+
+/// The names open_dataset knows.
+inline std::vector<std::string> dataset_names() {
+  return {"textures", "cifar10", "cifar100", "mnist", "fashion_mnist"};
+}
+
+/// A data set by name, with three channels and, for the sets of photographs and drawings, 32 x 32 pixels
+/// (MNIST's 28 x 28 are padded). `folder` holds its files; textures are generated, `textures` describes the
+/// training split (the test split has another seed and, unless test_count says otherwise, a quarter of the
+/// images). Throws ArgumentError for an unknown name, FileError for missing or broken files.
+inline Dataset open_dataset(const std::string& name, const std::string& folder, Split split,
+                            TextureOptions textures = {}, Index test_count = 0) {
+  if (name == "textures") {
+    if (split == Split::test) {
+      textures.seed = Rng(textures.seed).fork(1).seed();
+      textures.count = test_count ? test_count : std::max<Index>(1, textures.count / 4);
+    }
+    return make_textures(textures);
+  }
+  if (name == "cifar10") return read_cifar(folder, split, cifar10);
+  if (name == "cifar100") return read_cifar(folder, split, cifar100);
+  if (name == "mnist" || name == "fashion_mnist") {
+    Dataset data = read_idx_pair(folder, split, name);
+    data.images = to_rgb(pad_to(data.images, 32));
+    return data;
+  }
+  throw ArgumentError(unknown_name("open_dataset", "data set", name, dataset_names()));
+}
+
+}  // namespace gram

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include "gram/data/loader.hpp"
+
+#include <set>
+
+#include "gram/data/textures.hpp"
+#include "support.hpp"
+
+using namespace gram;
+using test::error_of;
+
+namespace {
+
+/// Image i is filled with i; label i mod 7.
+Dataset numbered(Index count, Index height = 4, Index width = 3) {
+  Dataset data{
+      "numbered", Tensor<std::uint8_t>({count, height, width, 3}), Tensor<std::int64_t>({count}), 7, {}};
+  for (Index i = 0; i < count; ++i) {
+    data.labels.data()[i] = i % 7;
+    for (auto& value : data.images.alias_rows(i, i + 1).span()) value = static_cast<std::uint8_t>(i);
+  }
+  return data;
+}
+
+/// The images of a batch, in the order they came.
+template <Scalar T>
+std::vector<Index> images_of(const Batch<T>& batch) {
+  std::vector<Index> found;
+  const Index values = batch.images.shape().product(1, 4);
+  for (Index i = 0; i < batch.size(); ++i)
+    found.push_back(
+        static_cast<Index>(std::lround(static_cast<double>(batch.images.data()[i * values]) * 255)));
+  return found;
+}
+std::vector<Index> order(const LoaderOptions& options, Index count, Index epoch) {
+  Loader<float> loader(numbered(count), options);
+  std::vector<Index> all;
+  for (const auto& batch : loader.epoch(epoch))
+    for (const Index i : images_of(batch)) all.push_back(i);
+  return all;
+}
+
+/// Everything an epoch delivers.
+struct Delivered {
+  std::vector<Tensor<float>> images;
+  std::vector<std::int64_t> labels;
+};
+Delivered deliver(const Dataset& data, LoaderOptions options, Index epoch) {
+  Loader<float> loader(data, std::move(options));
+  Delivered all;
+  for (const auto& batch : loader.epoch(epoch)) {
+    all.images.push_back(batch.images.clone());
+    all.labels.insert(all.labels.end(), batch.labels.span().begin(), batch.labels.span().end());
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("the loader delivers every image once, in order, with its label, and a last partial batch") {
+  for (const int workers : {0, 1, 3}) {
+    Loader<float> loader(numbered(23), {.batch = 5, .workers = workers});
+    CHECK(loader.batches() == 5);
+    CHECK(loader.size() == 23);
+    Index next = 0, number = 0;
+    for (const auto& batch : loader.epoch(0)) {
+      CHECK(batch.number == number++);
+      CHECK(batch.images.shape() == Shape{batch.size(), 4, 3, 3});
+      CHECK(batch.size() == (batch.number == 4 ? 3 : 5));
+      const auto images = images_of(batch);
+      for (Index i = 0; i < batch.size(); ++i, ++next) {
+        CHECK(images[static_cast<std::size_t>(i)] == next);
+        CHECK(batch.labels.data()[i] == next % 7);
+      }
+    }
+    CHECK(number == 5);
+    CHECK(next == 23);
+  }
+}
+
+TEST_CASE("drop_last leaves out the partial batch") {
+  Loader<float> loader(numbered(23), {.batch = 5, .drop_last = true});
+  CHECK(loader.batches() == 4);
+  CHECK(loader.size() == 20);
+  Index images = 0;
+  for (const auto& batch : loader.epoch(0)) images += batch.size();
+  CHECK(images == 20);
+}
+
+TEST_CASE("a data set smaller than a batch is one batch") {
+  CHECK(order({.batch = 100}, 3, 0) == std::vector<Index>{0, 1, 2});
+  CHECK(order({.batch = 1, .workers = 2, .prefetch = 0}, 3, 0) == std::vector<Index>{0, 1, 2});
+}
+
+TEST_CASE("shuffling is a permutation that depends on seed and epoch only") {
+  const auto first = order({.batch = 7, .shuffle = true, .seed = 1}, 100, 0);
+  CHECK(std::set<Index>(first.begin(), first.end()).size() == 100);
+  CHECK(first == order({.batch = 13, .shuffle = true, .seed = 1, .workers = 4, .prefetch = 0}, 100, 0));
+  CHECK(first != order({.batch = 7, .shuffle = true, .seed = 1}, 100, 1));
+  CHECK(first != order({.batch = 7, .shuffle = true, .seed = 2}, 100, 0));
+  CHECK(!std::is_sorted(first.begin(), first.end()));
+}
+
+TEST_CASE("augmented batches are bit-identical for any number of workers, and change with the epoch") {
+  const Dataset data = make_textures({.count = 50, .size = 16});
+  LoaderOptions options{.batch = 8, .shuffle = true, .seed = 5, .workers = 0};
+  options.transform = {.pad = 3, .flip = true, .normalize = channel_statistics(data.images)};
+  options.augment = [](std::span<std::uint8_t> pixels, Rng& rng) {
+    pixels[static_cast<std::size_t>(rng.below(static_cast<Index>(pixels.size())))] ^= 0x80U;
+  };
+  const Delivered expected = deliver(data, options, 2), other = deliver(data, options, 3);
+  for (const int workers : {1, 2, 5}) {
+    options.workers = workers;
+    const Delivered found = deliver(data, options, 2);
+    REQUIRE(found.images.size() == expected.images.size());
+    CHECK(found.labels == expected.labels);
+    for (std::size_t i = 0; i < found.images.size(); ++i)
+      CHECK(test::identical(found.images[i], expected.images[i]));
+  }
+  CHECK(!test::identical(other.images[0], expected.images[0]));
+  CHECK(data.images.size() == 50 * 16 * 16 * 3);
+}
+
+TEST_CASE("an epoch can be left early, begun again, and read with next()") {
+  Loader<float> loader(numbered(100), {.batch = 4, .workers = 3, .prefetch = 5});
+  for (int round = 0; round < 20; ++round)
+    for (const auto& batch : loader.epoch(round))
+      if (batch.number == round % 4) break;
+  { loader.epoch(0); }
+  auto epoch = loader.epoch(1);
+  Index count = 0;
+  while (const Batch<float>* batch = epoch.next()) count += batch->size();
+  CHECK(count == 100);
+  CHECK(epoch.next() == nullptr);
+  CHECK(error_of([&] { loader.epoch(2); }) == "Loader::epoch: another epoch is still being read");
+}
+
+TEST_CASE("an exception of a worker reaches the consumer in place of its batch") {
+  for (const int workers : {0, 1, 3}) {
+    Loader<float> loader(
+        numbered(40), {.batch = 4, .workers = workers, .augment = [](std::span<std::uint8_t> pixels, Rng&) {
+                         require<ArgumentError>(pixels[0] != 17, "augment: bad image");
+                       }});
+    for (int round = 0; round < 3; ++round) {
+      Index seen = 0;
+      CHECK(error_of([&] {
+              for (const auto& batch : loader.epoch(0)) seen += batch.size();
+            }) == "augment: bad image");
+      CHECK(seen == 16);
+    }
+    auto epoch = loader.epoch(0);
+    for (int i = 0; i < 4; ++i) CHECK(epoch.next() != nullptr);
+    CHECK(error_of([&] { epoch.next(); }) == "augment: bad image");
+    if (workers) CHECK(epoch.next() == nullptr);
+  }
+}
+
+TEST_CASE("the loader takes no memory after its constructor") {
+  Loader<float> loader(numbered(64), {.batch = 8, .shuffle = true, .workers = 2});
+  const auto before = memory_stats();
+  for (int e = 0; e < 3; ++e)
+    for (const auto& batch : loader.epoch(e)) CHECK(batch.size() == 8);
+  CHECK(memory_stats().allocations == before.allocations);
+  CHECK(memory_stats().in_use == before.in_use);
+}
+
+TEST_CASE("loader: bad options and data sets are refused") {
+  const auto error = [](Dataset data, LoaderOptions options) {
+    return error_of([&] { Loader<float>(std::move(data), std::move(options)); });
+  };
+  CHECK(error(numbered(3), {.batch = 0}) == "Loader: batch is 0; at least 1 is needed");
+  CHECK(error(numbered(3), {.workers = -1}) == "Loader: workers is -1; at least 0 is needed");
+  CHECK(error(numbered(3), {.prefetch = -1}) == "Loader: prefetch is -1; at least 0 is needed");
+  CHECK(error(numbered(0), {}) == "Loader: data set 'numbered' has no images");
+  CHECK(error(numbered(3), {.batch = 4, .drop_last = true}) ==
+        "Loader: drop_last leaves no batch of 4 from 3 images");
+  CHECK(error({}, {}) == "data set '': images have shape (), labels (); (N, H, W, C) and (N) are needed");
+  Dataset wrong = numbered(3);
+  wrong.labels.data()[1] = 7;
+  CHECK(error(wrong, {}) == "data set 'numbered': label 7 of image 1 is not below 7");
+  CHECK(error(numbered(3), {.transform = {.pad = -1}}) ==
+        "Transform: pad of -1 pixels; 0 to 4096 are possible");
+}
