@@ -171,18 +171,29 @@ GRAM_KERNEL void tile_interleave(Index k, Index m, const T* x, Index ld, Index r
   rows == 6 ? interleave_strips<6>(k, m, x, ld, strips) : interleave_strips<12>(k, m, x, ld, strips);
 }
 
+template <int V, class T>
+GRAM_INLINE void reduce_vectors(Index parts, const T* partial, Index stride, T* c, Index columns,
+                                const TileEpilogue<T>& e) {
+  vec<T> sum[1][V] = {};
+  const Index rest = columns - (V - 1) * lanes<T>;
+  for (Index p = 0; p < parts; ++p, partial += stride) {
+#pragma GCC unroll 4
+    for (int j = 0; j + 1 < V; ++j) sum[0][j] += load(partial + j * lanes<T>);
+    const T* last = partial + (V - 1) * lanes<T>;
+    sum[0][V - 1] += rest == lanes<T> ? load(last) : load(last, rest);
+  }
+  finish_tile<1, V>(sum, 1, &c, columns, e);
+}
 template <class T>
 GRAM_KERNEL void tile_reduce(Index parts, const T* partial, Index stride, T* c, Index columns,
                              const TileEpilogue<T>& e) {
-  for (Index j = 0; j < columns; j += lanes<T>) {
+  Index j = 0;
+  for (; j + 4 * lanes<T> <= columns; j += 4 * lanes<T>)
+    reduce_vectors<4>(parts, partial + j, stride, c + j, 4 * lanes<T>,
+                      {e.bias ? e.bias + j : nullptr, e.add, e.relu});
+  for (; j < columns; j += lanes<T>) {
     const Index n = columns - j < lanes<T> ? columns - j : lanes<T>;
-    vec<T> sum[1][1] = {};
-    for (Index p = 0; p < parts; ++p) {
-      const T* from = partial + p * stride + j;
-      sum[0][0] += n == lanes<T> ? load(from) : load(from, n);
-    }
-    T* const to[1] = {c + j};
-    finish_tile<1, 1>(sum, 1, to, n, {e.bias ? e.bias + j : nullptr, e.add, e.relu});
+    reduce_vectors<1>(parts, partial + j, stride, c + j, n, {e.bias ? e.bias + j : nullptr, e.add, e.relu});
   }
 }
 
