@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <type_traits>
+
+#include "gram/cpu/sum_rows.hpp"
+#include "gram/tensor/tape.hpp"
+
+namespace gram {
+namespace detail {
+
+/// The sizes of a grouped linear map; throws when the arguments of `name` do not fit.
+struct LinearShape {
+  Index rows, in, out, groups;
+
+  LinearShape(const char* name, const AnyTensor& x, const AnyTensor& weight, const AnyTensor& bias,
+              Index groups_)
+      : groups(groups_) {
+    require<ArgumentError>(groups >= 1, name, ": groups is ", groups, "; it must be positive");
+    require(weight.rank() == 2, name, ": weight has shape ", weight.shape(), "; (O, I / groups) is needed");
+    in = weight.dim(1) * groups, out = weight.dim(0);
+    require(out % groups == 0, name, ": weight ", weight.shape(), " has ", out,
+            " output channels; they do not divide into ", groups, " groups");
+    require(x.rank() >= 1 && x.dim(-1) == in, name, ": weight ", weight.shape(),
+            groups == 1 ? "" : text(" in ", groups, " groups"), " expects ", in,
+            " input channels, input has shape ", x.shape());
+    require(!bias.defined() || bias.shape() == Shape{out}, name, ": bias has shape ", bias.shape(),
+            ", but weight ", weight.shape(), " has ", out, " output channels");
+    rows = x.shape().product(0, x.rank() - 1);
+  }
+
+  Index group_in() const { return in / groups; }
+  Index group_out() const { return out / groups; }
+  Index weight_stride() const { return group_in() * group_out(); }
+};
+
+template <Scalar T>
+Tensor<T> linear(const char* name, const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
+                 Index groups) {
+  const LinearShape s(name, x, weight, bias, groups);
+  const Index in = s.group_in(), out = s.group_out();
+  Tensor<T> y(x.shape().with(-1, s.out), x.device());
+  on(x.device(), [&](auto device) {
+    kernels::gemm_batched(device, {groups, in, s.weight_stride(), out, out}, {s.rows, out, in}, x.data(),
+                          s.in, false, weight.data(), in, true, y.data(), s.out, {.bias = bias.data()});
+  });
+  return record(name, y, {x, weight, bias},
+                [s, in, out, dx = x.gradient(), dw = weight.gradient(), db = bias.gradient(),
+                 x = weight.requires_grad() ? x.detach() : Tensor<T>{},
+                 weight = x.requires_grad() ? weight.detach() : Tensor<T>{}](const Tensor<T>& dy) {
+                  on(dy.device(), [&](auto device) {
+                    if (const GradientSink<T> sink = dx.sink())  // dx = dy W
+                      kernels::gemm_batched(device, {s.groups, out, s.weight_stride(), in}, {s.rows, in, out},
+                                            dy.data(), s.out, false, weight.data(), in, false, sink.data,
+                                            s.in, {.add = sink.add});
+                    if (const GradientSink<T> sink = dw.sink())  // dW = dy^T x
+                      kernels::gemm_batched(device, {s.groups, out, in, s.weight_stride()}, {out, in, s.rows},
+                                            dy.data(), s.out, true, x.data(), s.in, false, sink.data, in,
+                                            {.add = sink.add});
+                    if (const GradientSink<T> sink = db.sink())
+                      kernels::sum_rows(device, s.rows, s.out, dy.data(), sink.data, sink.add);
+                  });
+                });
+}
+
+}  // namespace detail
+
+/// y = x W^T + b.  x (..., I), weight (O, I), bias (O) or {}  ->  (..., O). Throws ShapeError when the sizes
+/// do not fit.
+template <Scalar T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const std::type_identity_t<Tensor<T>>& bias) {
+  return detail::linear("linear", x, weight, bias, 1);
+}
+
+/// Linear maps side by side: output channels [g O/G, (g + 1) O/G) are computed from input channels [g I/G, (g
+/// + 1) I/G). x (..., I), weight (O, I/G), bias (O) or {}  ->  (..., O). It is a 1x1 convolution with G
+/// groups. Throws ShapeError when the sizes do not fit, ArgumentError when groups < 1.
+template <Scalar T>
+Tensor<T> grouped_linear(const Tensor<T>& x, const Tensor<T>& weight,
+                         const std::type_identity_t<Tensor<T>>& bias, Index groups) {
+  return detail::linear("grouped_linear", x, weight, bias, groups);
+}
+
+}  // namespace gram
