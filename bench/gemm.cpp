@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// Matrix products against the machine's limit and against Eigen, which uses the instruction set of the
+// compiler's flags: add -march=native to see it at its best.
+//   g++ -std=c++20 -O3 -fopenmp -I include -I /usr/include/eigen3 bench/gemm.cpp -o gemm && ./gemm [seconds
+//   per line]
+#include <Eigen/Core>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "gram/cpu/gemm.hpp"
+#include "gram/cpu/peak.hpp"
+
+using namespace gram;
+
+namespace {
+
+/// Shortest time of f in seconds, repeated for `budget` seconds.
+template <class F>
+double best_time(double budget, F&& f) {
+  using clock = std::chrono::steady_clock;
+  double best = 1e9, spent = 0;
+  do {
+    const auto start = clock::now();
+    f();
+    const double t = std::chrono::duration<double>(clock::now() - start).count();
+    best = std::min(best, t);
+    spent += t;
+  } while (spent < budget);
+  return best;
+}
+
+/// Floating-point operations per second of all threads, multiply-adds in registers only.
+double fma_peak(double budget) {
+  const Index steps = 1 << 18;
+  const auto& peak = cpu::peak_table<float>();
+  std::vector<float> results(static_cast<std::size_t>(threads()));
+  const double seconds = best_time(budget, [&] {
+    parallel_blocks(threads(),
+                    [&](Index i, int) { results[static_cast<std::size_t>(i)] = peak.run(steps, 0.5F); });
+  });
+  return static_cast<double>(peak.operations * steps * threads()) / seconds;
+}
+
+struct Line {
+  const char* name;
+  GemmShape shape;
+  bool transpose_a, transpose_b;
+};
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+void eigen_product(const Line& line, const std::vector<float>& a, const std::vector<float>& b,
+                   std::vector<float>& c) {
+  const auto [m, n, k] = line.shape;
+  const Eigen::Map<const Matrix> A(a.data(), line.transpose_a ? k : m, line.transpose_a ? m : k);
+  const Eigen::Map<const Matrix> B(b.data(), line.transpose_b ? n : k, line.transpose_b ? k : n);
+  Eigen::Map<Matrix> C(c.data(), m, n);
+  if (line.transpose_a)
+    C.noalias() = A.transpose() * B;
+  else if (line.transpose_b)
+    C.noalias() = A * B.transpose();
+  else
+    C.noalias() = A * B;
+}
+
+void measure(const Line& line, double peak, double budget) {
+  const auto [m, n, k] = line.shape;
+  std::vector<float> a(static_cast<std::size_t>(m * k), 0.5F), b(static_cast<std::size_t>(k * n), 0.25F),
+      c(static_cast<std::size_t>(m * n));
+  const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  const double ours = flops / best_time(budget, [&] {
+                        kernels::gemm(Cpu{}, line.shape, a.data(), line.transpose_a ? m : k, line.transpose_a,
+                                      b.data(), line.transpose_b ? k : n, line.transpose_b, c.data(), n);
+                      });
+  const double eigen = flops / best_time(budget, [&] { eigen_product(line, a, b, c); });
+  std::printf("  %-9s %6ld %5ld %6ld  %7.1f GFLOP/s  %3.0f %% of peak  Eigen %6.1f  ratio %4.1f\n", line.name,
+              static_cast<long>(m), static_cast<long>(n), static_cast<long>(k), ours * 1e-9,
+              100 * ours / peak, eigen * 1e-9, ours / eigen);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const double budget = count > 1 ? std::atof(arguments[1]) : 0.1;
+  const Index shapes[][3] = {{1024, 1024, 1024}, {2048, 2048, 2048}, {25088, 64, 64},   {25088, 256, 64},
+                             {25088, 64, 256},   {6272, 512, 128},   {1568, 256, 1024}, {1568, 1024, 256},
+                             {392, 2048, 512},   {1576, 1152, 384},  {1576, 384, 1536}, {320, 208, 1024},
+                             {131072, 16, 64},   {8, 1000, 2048},    {128, 1000, 2048}};
+  const int all = threads();
+  for (const int used : {1, all}) {
+    set_threads(used);
+    Eigen::setNbThreads(used);
+    const double peak = fma_peak(3 * budget);
+    std::printf("%s, %d thread%s: multiply-add peak %.1f GFLOP/s\n  product        M     N      K\n",
+                isa_name(isa()), used, used > 1 ? "s" : "", peak * 1e-9);
+    for (const auto& [rows, out, in] : shapes) {  // the three products of a linear layer
+      measure({"Y = X W", {rows, out, in}, false, false}, peak, budget);
+      measure({"dX = dY W'", {rows, in, out}, false, true}, peak, budget);
+      measure({"dW = X'dY", {in, out, rows}, true, false}, peak, budget);
+    }
+    if (used == all) break;
+  }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+namespace gram::cpu::GRAM_ISA {
+
+/// Independent chains of multiply-adds: more than latency times units of any current core.
+inline constexpr int peak_chains = 12;
+
+template <class T>
+GRAM_KERNEL T peak_run(Index steps, T factor) {
+  vec<T> sums[peak_chains];
+#pragma GCC unroll 12
+  for (int i = 0; i < peak_chains; ++i) sums[i] = splat<T>(static_cast<T>(i));
+  const vec<T> f = splat<T>(factor);
+  for (Index s = 0; s < steps; ++s)
+#pragma GCC unroll 12
+    for (int i = 0; i < peak_chains; ++i) sums[i] = fma(sums[i], f, f);
+  vec<T> total = {};
+#pragma GCC unroll 12
+  for (int i = 0; i < peak_chains; ++i) total += sums[i];
+  return sum(total);
+}
+
+template <class T>
+inline constexpr PeakTable<T> peak_kernels{2 * peak_chains * lanes<T>, peak_run<T>};
+
+}  // namespace gram::cpu::GRAM_ISA
