@@ -103,6 +103,8 @@ std::vector<Case> large_cases() {
       {1, 16, 15, 32, 32, 7, 7, {.padding = 3, .groups = 32}},
       {18, 9, 9, 20, 20, 3, 3, {.stride = 2, .padding = 1, .groups = 20}},
       {1, 12, 12, 8, 16, 3, 3, {.padding = 1, .groups = 8}},
+      {2, 9, 9, 48, 36, 3, 3, {.stride = 2, .padding = 1, .groups = 12}},
+      {2, 7, 9, 34, 68, 3, 3, {.padding = 1, .groups = 17}},
   };
 }
 

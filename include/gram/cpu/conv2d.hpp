@@ -3,6 +3,7 @@
 // O). bf16 is computed in float.
 #pragma once
 #include "gram/core/device.hpp"
+#include "gram/cpu/conv2d_groups.hpp"
 #include "gram/cpu/conv2d_weight.hpp"
 #include "gram/cpu/copy.hpp"
 #include "gram/cpu/depthwise.hpp"
@@ -45,6 +46,11 @@ void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight, const
   } else {
     const cpu::Correlation c = cpu::forward_correlation(s);
     if (cpu::is_depthwise(s)) return cpu::depthwise_correlate(s, c, x, weight, bias, y, false);
+    if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
+      Scratch<T> wide(s.weight_size() * count);
+      cpu::spread_groups(s, count, weight, wide.data());
+      return conv2d(device, cpu::merge_groups(s, count), x, wide.data(), bias, y);
+    }
     Scratch<T> panels(cpu::packed_weights_size<T>(c));
     cpu::pack_forward(s, weight, panels.data());
     cpu::correlate(c, x, panels.data(), bias, y, false);
@@ -59,9 +65,17 @@ void conv2d_grad_input(Cpu device, const Conv2dShape& s, const T* weight, const 
     cpu::through_float(dx, s.x_size(), add,
                        [&](float* fdx) { conv2d_grad_input(device, s, fw.data(), fdy.data(), fdx, add); });
   } else {
+    if (cpu::is_depthwise(s))
+      return cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
+        if (c.taps() > 0 || !add) cpu::depthwise_correlate<T>(s, c, dy, weight, nullptr, dx, add);
+      });
+    if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
+      Scratch<T> wide(s.weight_size() * count);
+      cpu::spread_groups(s, count, weight, wide.data());
+      return conv2d_grad_input(device, cpu::merge_groups(s, count), wide.data(), dy, dx, add);
+    }
     cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
       if (c.taps() == 0 && add) return;
-      if (cpu::is_depthwise(s)) return cpu::depthwise_correlate<T>(s, c, dy, weight, nullptr, dx, add);
       Scratch<T> panels(cpu::packed_weights_size<T>(c));
       cpu::pack_backward(s, c, weight, panels.data());
       cpu::correlate<T>(c, dy, panels.data(), nullptr, dx, add);
@@ -78,6 +92,10 @@ void conv2d_grad_weight(Cpu device, const Conv2dShape& s, const T* x, const T* d
                        [&](float* fdw) { conv2d_grad_weight(device, s, fx.data(), fdy.data(), fdw, add); });
   } else if (cpu::is_depthwise(s)) {
     cpu::depthwise_weight(s, x, dy, dw, add);
+  } else if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
+    Scratch<T> wide(s.weight_size() * count);
+    cpu::correlate_pixels(cpu::merge_groups(s, count), x, dy, wide.data(), false);
+    cpu::collect_groups(s, count, wide.data(), dw, add);
   } else {
     cpu::correlate_pixels(s, x, dy, dw, add);
   }

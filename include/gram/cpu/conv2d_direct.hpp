@@ -69,6 +69,48 @@ struct SourceWindow {
   }
 };
 
+/// Steps through the output pixels of a block, row by row, and gives the pointers a tile needs.
+template <class T>
+class PixelWalk {
+ public:
+  /// x is the block's source; y its output map at the first channel of a tile.
+  PixelWalk(const Correlation& c, const PixelBlocks::Block& block, const Source<T>& source, T* y)
+      : c_(c), block_(block), source_(source), y_(y), column_(c.w.out) {}
+
+  Index pixels() const { return block_.images * block_.rows * c_.w.out; }
+  /// The next `rows` pixels; the last is repeated up to `tall`.
+  void next(Index rows, Index tall, const T** from, T** to) {
+    for (Index r = 0; r < rows; ++r) {
+      step();
+      from[r] = a_;
+      to[r] = b_;
+    }
+    std::fill(from + rows, from + tall, a_);
+  }
+
+ private:
+  void step() {
+    if (column_++ < c_.w.out) {
+      a_ += c_.w.stride * source_.pixel;
+      b_ += c_.w.y_step * c_.groups * c_.out;
+      return;
+    }
+    column_ = 1;
+    if (++row_ == block_.rows) row_ = 0, ++image_;
+    const Index y_row = c_.h.y_first + (block_.y + row_) * c_.h.y_step;
+    a_ = source_.x + image_ * source_.image + row_ * c_.h.stride * source_.row;
+    b_ = y_ + (((block_.image + image_) * c_.y_h + y_row) * c_.y_w + c_.w.y_first) * c_.groups * c_.out;
+  }
+
+  const Correlation& c_;
+  const PixelBlocks::Block& block_;
+  const Source<T>& source_;
+  T* y_;
+  const T* a_ = nullptr;
+  T* b_ = nullptr;
+  Index image_ = 0, row_ = -1, column_;
+};
+
 /// Elements of the packed weights of all groups.
 template <class T>
 Index packed_weights_size(const Correlation& c) {
@@ -111,7 +153,7 @@ void correlate(const Correlation& c, const T* x, const T* panels, const T* bias,
   const Index tasks = blocks.count() * c.groups, size = round_up(window.size(blocks), 16);
   Scratch<T> scratch(workers(tasks) * size);
 
-  const Index depth = c.taps() * c.in, packed = tile.packed_size(depth, c.out), channels = c.groups * c.out;
+  const Index depth = c.taps() * c.in, packed = tile.packed_size(depth, c.out);
   const Index pitch = window.in_place ? c.groups * c.in : c.in;
   const Index line = pitch * (window.in_place ? c.w.in : window.columns());
   const bool merged = c.w.dilation == 1 && pitch == c.in;  // the taps of a kernel row lie side by side
@@ -125,40 +167,17 @@ void correlate(const Correlation& c, const T* x, const T* panels, const T* bias,
     const auto block = blocks[task / c.groups];
     const Source<T> source =
         taps ? window(x, block, g, scratch.data() + worker * size) : Source<T>{x, 0, 0, 0};
-    const Index pixels = block.images * block.rows * c.w.out;
     for (Index p = 0; p < c.out; p += tile.width) {
       const Index columns = std::min(tile.width, c.out - p), tall = tile.rows(columns);
       const TileEpilogue<T> epilogue{bias ? bias + g * c.out + p : nullptr, add, false};
-      const T* panel = panels + g * packed + p * depth;
       const T* from[TileTable<T>::max_rows];
       T* to[TileTable<T>::max_rows];
-      Index image = 0, row = 0, column = c.w.out;  // of the next pixel; starts behind the end of row -1
-      row = -1;
-      const T* a = nullptr;
-      T* b = nullptr;
-      for (Index first = 0; first < pixels; first += tall) {
-        const Index rows = std::min(tall, pixels - first);
-        for (Index r = 0; r < tall; ++r) {
-          if (r < rows) {
-            if (column == c.w.out) {
-              column = 0;
-              if (++row == block.rows) row = 0, ++image;
-              a = source.x + image * source.image + row * c.h.stride * source.row;
-              b = y + p + g * c.out +
-                  (((block.image + image) * c.y_h + c.h.y_first + (block.y + row) * c.h.y_step) * c.y_w +
-                   c.w.y_first) *
-                      channels;
-            } else {
-              a += c.w.stride * source.pixel;
-              b += c.w.y_step * channels;
-            }
-            ++column;
-          }
-          from[r] = a;
-          to[r] = b;
-        }
-        tile.product(taps, offsets.data(), merged ? c.w.taps * c.in : c.in, from, panel, rows, to, columns,
-                     epilogue);
+      PixelWalk<T> walk(c, block, source, y + g * c.out + p);
+      for (Index left = walk.pixels(); left > 0; left -= tall) {
+        const Index rows = std::min(tall, left);
+        walk.next(rows, tall, from, to);
+        tile.product(taps, offsets.data(), merged ? c.w.taps * c.in : c.in, from,
+                     panels + g * packed + p * depth, rows, to, columns, epilogue);
       }
     }
   });

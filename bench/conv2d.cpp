@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// Convolutions against the machine's limit: result, input gradient, weight gradient, at the shapes of the
+// networks.
+//   g++ -std=c++20 -O3 -fopenmp -I include bench/conv2d.cpp -o conv2d && ./conv2d [seconds per measurement]
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "gram/cpu/conv2d.hpp"
+#include "gram/cpu/peak.hpp"
+
+using namespace gram;
+
+namespace {
+
+/// Shortest time of f in seconds, repeated for `budget` seconds.
+template <class F>
+double best_time(double budget, F&& f) {
+  using clock = std::chrono::steady_clock;
+  double best = 1e9, spent = 0;
+  do {
+    const auto start = clock::now();
+    f();
+    const double t = std::chrono::duration<double>(clock::now() - start).count();
+    best = std::min(best, t);
+    spent += t;
+  } while (spent < budget);
+  return best;
+}
+
+/// Floating-point operations per second of all threads, multiply-adds in registers only.
+double fma_peak(double budget) {
+  const Index steps = 1 << 18;
+  const auto& peak = cpu::peak_table<float>();
+  std::vector<float> results(static_cast<std::size_t>(threads()));
+  const double seconds = best_time(budget, [&] {
+    parallel_blocks(threads(),
+                    [&](Index i, int) { results[static_cast<std::size_t>(i)] = peak.run(steps, 0.5F); });
+  });
+  return static_cast<double>(peak.operations * steps * threads()) / seconds;
+}
+
+struct Line {
+  const char* name;
+  Conv2dShape shape;
+};
+
+std::vector<Line> lines() {
+  const auto square = [](Index n, Index size, Index c, Index o, Index k, Index stride = 1, Index groups = 1) {
+    return Conv2dShape{.n = n,
+                       .h = size,
+                       .w = size,
+                       .c = c,
+                       .o = o,
+                       .kh = k,
+                       .kw = k,
+                       .stride = stride,
+                       .padding = k / 2,
+                       .groups = groups};
+  };
+  return {
+      {"3x3", square(128, 32, 16, 16, 3)},
+      {"3x3", square(128, 16, 32, 32, 3)},
+      {"3x3", square(128, 8, 64, 64, 3)},
+      {"3x3 s2", square(128, 32, 16, 16, 3, 2)},
+      {"3x3 s2", square(128, 32, 32, 32, 3, 2)},
+      {"3x3 s2", square(128, 16, 64, 64, 3, 2)},
+      {"1x1", square(128, 32, 16, 64, 1)},
+      {"1x1", square(128, 32, 64, 16, 1)},
+      {"1x1", square(128, 16, 32, 128, 1)},
+      {"1x1", square(128, 8, 256, 64, 1)},
+      {"1x1 s2", square(128, 32, 64, 128, 1, 2)},
+      {"stem", square(128, 32, 3, 16, 3)},
+      {"1x1 g8", square(128, 8, 1344, 128, 1, 1, 8)},
+      {"3x3", square(8, 56, 64, 64, 3)},
+      {"3x3", square(8, 28, 128, 128, 3)},
+      {"3x3", square(8, 14, 256, 256, 3)},
+      {"3x3 s2", square(8, 56, 128, 128, 3, 2)},
+      {"1x1", square(8, 56, 64, 256, 1)},
+      {"1x1", square(8, 14, 1024, 256, 1)},
+      {"stem s2", square(8, 224, 3, 32, 3, 2)},
+      {"3x3 g32", square(8, 28, 128, 128, 3, 1, 32)},
+      {"dw 3x3", square(8, 56, 96, 96, 3, 1, 96)},
+      {"dw 3x3 s2", square(8, 56, 96, 96, 3, 2, 96)},
+      {"dw 7x7", square(8, 28, 192, 192, 7, 1, 192)},
+      {"dw 7x7", square(8, 14, 384, 384, 7, 1, 384)},
+  };
+}
+
+void measure(const Line& line, double peak, double budget) {
+  const Conv2dShape& s = line.shape;
+  const auto vector = [](Index n, float value) {
+    return std::vector<float>(static_cast<std::size_t>(n), value);
+  };
+  std::vector<float> x = vector(s.x_size(), 0.5F), w = vector(s.weight_size(), 0.25F), bias = vector(s.o, 1),
+                     y = vector(s.y_size(), 1);
+  const double flops = 2.0 * static_cast<double>(s.y_size() * s.taps() * s.group_in());
+  const double forward = flops / best_time(budget, [&] {
+                           kernels::conv2d(Cpu{}, s, x.data(), w.data(), bias.data(), y.data());
+                         });
+  const double input = flops / best_time(budget, [&] {
+                         kernels::conv2d_grad_input(Cpu{}, s, w.data(), y.data(), x.data(), false);
+                       });
+  const double weight = flops / best_time(budget, [&] {
+                          kernels::conv2d_grad_weight(Cpu{}, s, x.data(), y.data(), w.data(), false);
+                        });
+  std::printf("%-9s %3ld x %3ld x %3ld  %4ld -> %4ld ", line.name, static_cast<long>(s.n),
+              static_cast<long>(s.h), static_cast<long>(s.w), static_cast<long>(s.c), static_cast<long>(s.o));
+  for (const double rate : {forward, input, weight})
+    std::printf("  %6.1f %3.0f %%", rate * 1e-9, 100 * rate / peak);
+  std::printf("\n");
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const double budget = count > 1 ? std::atof(arguments[1]) : 0.1;
+  const double peak = fma_peak(3 * budget);
+  std::printf("%s, %d threads: multiply-add peak %.1f GFLOP/s; GFLOP/s and share of the peak\n",
+              isa_name(isa()), threads(), peak * 1e-9);
+  std::printf("kernel    images, map      channels           forward           dX           dW\n");
+  for (const Line& line : lines()) measure(line, peak, budget);
+}
