@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include "gram/data/idx.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include "golden.hpp"
+#include "gram/data/open.hpp"
+#include "support.hpp"
+
+using namespace gram;
+using test::error_of;
+
+namespace {
+
+std::string number(std::uint32_t value) {
+  return {static_cast<char>(value >> 24U), static_cast<char>(value >> 16U), static_cast<char>(value >> 8U),
+          static_cast<char>(value)};
+}
+std::string header(std::uint32_t magic, std::initializer_list<std::uint32_t> extents) {
+  std::string bytes = number(magic);
+  for (const std::uint32_t extent : extents) bytes += number(extent);
+  return bytes;
+}
+const std::string images = header(0x803, {2, 2, 3}) + std::string("\0\1\2\3\4\5\6\7\x08\x09\x0a\xff", 12);
+const std::string labels = header(0x801, {2}) + "\x09\1";
+
+std::string error(const std::string& bytes, int axes) {
+  return error_of([&] { read_idx(InputFile("f", bytes), axes); });
+}
+std::string pair_error(const std::string& i, const std::string& l) {
+  return error_of([&] { read_idx_pair(InputFile("i", i), InputFile("l", l)); });
+}
+
+}  // namespace
+
+TEST_CASE("an IDX pair becomes grey images with labels") {
+  const Dataset data = read_idx_pair(InputFile("i", images), InputFile("l", labels));
+  CHECK(data.images.shape() == Shape{2, 2, 3, 1});
+  CHECK(data.images.at({1, 0, 2, 0}) == 8);
+  CHECK(data.images.at({1, 1, 2, 0}) == 255);
+  CHECK(test::identical(data.labels, Tensor<std::int64_t>({2}, {9, 1})));
+  CHECK(read_idx(InputFile("f", header(0x803, {0, 28, 28})), 3).shape() == Shape{0, 28, 28});
+}
+
+TEST_CASE("IDX files that lie are refused") {
+  for (std::size_t n = 0; n < images.size(); ++n) CHECK(error(images.substr(0, n), 3) != "");
+  CHECK(error("", 3) == "'f': 4 bytes at offset 0 lie beyond the end of the file (0 bytes)");
+  CHECK(error(images, 1) == "'f': magic number 2051, expected 2049 (unsigned bytes, 1 axes)");
+  CHECK(error(header(0xD03, {1, 1, 1}) + std::string(4, '\0'), 3) ==
+        "'f': magic number 3331, expected 2051 (unsigned bytes, 3 axes)");
+  CHECK(error(images + "x", 3) == "'f': shape (2, 2, 3) needs 12 bytes, 13 follow the header");
+  CHECK(error(header(0x803, {2, 70000, 1}), 3) == "'f': extent 70000 of axis 1; at most 65536 are allowed");
+  CHECK(error(header(0x803, {4294967295U, 1, 1}), 3) ==
+        "'f': extent 4294967295 of axis 0; at most 100000000 are allowed");
+  CHECK(error(header(0x803, {100000000, 65536, 65536}), 3) ==
+        "'f': shape (100000000, 65536, 65536) needs 429496729600000000 bytes, 0 follow the header");
+  CHECK(error(header(0x806, {100000000, 65536, 65536, 65536, 1, 1}), 6) == "'f': the size overflows");
+}
+
+TEST_CASE("IDX pairs that do not belong together are refused") {
+  CHECK(pair_error(images, labels) == "");
+  CHECK(pair_error(images, header(0x801, {1}) + "\1") == "'l': 1 labels for 2 images");
+  CHECK(pair_error(images, header(0x801, {2}) + "\1\x0a") == "'l': offset 9: label 10 is not below 10");
+  CHECK(pair_error(labels, images) == "'i': magic number 2049, expected 2051 (unsigned bytes, 3 axes)");
+}
+
+TEST_CASE("an IDX folder is read under either of its usual names") {
+  const auto folder = std::filesystem::temp_directory_path() / ("gram_" + std::to_string(::getpid()) + "idx");
+  std::filesystem::create_directory(folder);
+  CHECK(error_of([&] { read_idx_pair(folder.string(), Split::test); }) ==
+        printable(folder.string() + "/t10k-images-idx3-ubyte") + ": no such file");
+  std::ofstream(folder / "train-images-idx3-ubyte") << images;
+  std::ofstream(folder / "train-labels.idx1-ubyte") << labels;
+  const Dataset data = open_dataset("mnist", folder.string(), Split::train);
+  CHECK(data.images.shape() == Shape{2, 32, 32, 3});
+  CHECK(data.images.at({1, 16, 16, 2}) == 255);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("images are padded evenly and coloured") {
+  const Tensor<std::uint8_t> x({1, 1, 2, 1}, {5, 6});
+  const auto y = pad_to(x, {2, 4});
+  CHECK(test::identical(y, Tensor<std::uint8_t>({1, 2, 4, 1}, {0, 5, 6, 0, 0, 0, 0, 0})));
+  CHECK(test::identical(to_rgb(x), Tensor<std::uint8_t>({1, 1, 2, 3}, {5, 5, 5, 6, 6, 6})));
+  CHECK(pad_to(Tensor<std::uint8_t>({0, 2, 2, 1}), 3).shape() == Shape{0, 3, 3, 1});
+  CHECK(error_of([&] { pad_to(x, 1); }) ==
+        "pad_to: images have shape (1, 1, 2, 1), which is larger than (1, 1)");
+  CHECK(error_of([&] {
+          to_rgb(Tensor<std::uint8_t>({1, 1, 1, 2}));
+        }) == "to_rgb: images have shape (1, 1, 1, 2); (N, H, W, 1) or (N, H, W, 3) is needed");
+}
+
+TEST_CASE("data sets open by name, and the nearest name is suggested") {
+  const Dataset train = open_dataset("textures", "", Split::train, {.count = 40, .size = 8});
+  const Dataset test = open_dataset("textures", "", Split::test, {.count = 40, .size = 8});
+  CHECK(train.size() == 40);
+  CHECK(test.size() == 10);
+  CHECK(!test::identical(train.images.alias_rows(0, 10), test.images));
+  CHECK(open_dataset("textures", "", Split::test, {.count = 40, .size = 8}, 30).size() == 30);
+  CHECK(subset(train, 10, 20).labels.at({3}) == 3);
+  CHECK(error_of([] { open_dataset("cifar", "", Split::train); }) ==
+        "open_dataset: unknown data set 'cifar'; did you mean 'cifar10'? Known: textures, cifar10, cifar100, "
+        "mnist, "
+        "fashion_mnist");
+}
+
+TEST_CASE("the real Fashion-MNIST images are read") {
+  if (!test::have_shared("data/fashion_mnist")) return;
+  const Dataset data =
+      open_dataset("fashion_mnist", (test::shared_folder() / "data/fashion_mnist").string(), Split::test);
+  CHECK(data.images.shape() == Shape{10000, 32, 32, 3});
+  CHECK(data.class_names.size() == 10);
+  Index of_class[10] = {};
+  for (const std::int64_t label : data.labels.span()) ++of_class[label];
+  for (const Index n : of_class) CHECK(n == 1000);
+}
