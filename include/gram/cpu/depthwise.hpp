@@ -12,10 +12,11 @@ namespace gram::cpu {
 /// Rows of one vector of channels, as the depthwise kernels see them.
 template <class T>
 struct DepthwiseRows {
-  Index rows, width;    ///< output pixels
-  const T* x;           ///< copy (input row, input column, lanes)
-  Index x_row, x_step;  ///< between the inputs of neighbouring output rows and pixels
-  Index taps;
+  Index rows, width;     ///< output pixels
+  const T* x;            ///< copy (input row, input column, lanes)
+  Index x_row, x_step;   ///< between the inputs of neighbouring output rows and pixels
+  Index taps, taps_w;    ///< of the kernel, and of a kernel row
+  Index tap_step;        ///< between the taps of a kernel row
   const Index* offsets;  ///< of the taps, in x
 };
 
@@ -60,7 +61,15 @@ struct DepthwiseWindow {
     if (c.taps())
       copy_window(conv2d_table<T>(), MapView<T>{x, c.h.in, c.w.in, c.groups}, c.h.first + y * c.h.stride,
                   c.h.span(rows), c.w.first, columns, n, to, lanes);
-    return {rows, c.w.out, to, c.h.stride * line, c.w.stride * lanes, c.taps(), offsets.data()};
+    return {rows,
+            c.w.out,
+            to,
+            c.h.stride * line,
+            c.w.stride * lanes,
+            c.taps(),
+            c.w.taps,
+            c.w.dilation * lanes,
+            offsets.data()};
   }
 
   const Correlation& c;

@@ -6,9 +6,55 @@ inline constexpr int depthwise_pixels = 8;
 /// Taps of the weight gradient side by side; also a whole 3x3 kernel.
 inline constexpr int depthwise_taps = 9;
 
+/// Stores the sums of neighbouring pixels, those inside the row.
 template <class T>
-GRAM_KERNEL void depthwise_correlate_rows(const DepthwiseRows<T>& s, const T* weight, const T* bias, T* y,
-                                          Index y_row, Index y_step, Index n, bool add) {
+GRAM_INLINE void depthwise_store(const vec<T> (&sum)[depthwise_pixels], Index pixels, T* y, Index y_step,
+                                 Index n, bool add) {
+#pragma GCC unroll 8
+  for (int q = 0; q < depthwise_pixels; ++q, y += y_step) {
+    if (q >= pixels) break;
+    if (n >= lanes<T>)
+      store(y, add ? load(y) + sum[q] : sum[q]);
+    else
+      store(y, add ? load(y, n) + sum[q] : sum[q], n);
+  }
+}
+
+/// Any taps at any distance.
+template <class T>
+GRAM_INLINE void depthwise_taps_at(const DepthwiseRows<T>& s, const T* x, const T* weight,
+                                   vec<T> (&sum)[depthwise_pixels]) {
+  for (Index t = 0; t < s.taps; ++t) {
+    const T* p = x + s.offsets[t];
+    const vec<T> w = load(weight + t * lanes<T>);
+#pragma GCC unroll 8
+    for (int q = 0; q < depthwise_pixels; ++q) sum[q] = fma(load(p + q * s.x_step), w, sum[q]);
+  }
+}
+
+/// Kernel rows of K neighbouring taps over neighbouring pixels: each value of x is loaded once for all K.
+template <int K, class T>
+GRAM_INLINE void depthwise_taps_of_rows(const DepthwiseRows<T>& s, const T* x, const T* weight,
+                                        vec<T> (&sum)[depthwise_pixels]) {
+  for (Index t = 0; t < s.taps; t += K, weight += K * lanes<T>) {
+    const T* p = x + s.offsets[t];
+    vec<T> w[K];
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) w[k] = load(weight + k * lanes<T>);
+#pragma GCC unroll 16
+    for (int i = 0; i < depthwise_pixels + K - 1; ++i) {
+      const vec<T> value = load(p + i * lanes<T>);
+#pragma GCC unroll 8
+      for (int k = 0; k < K; ++k)
+        if (i >= k && i - k < depthwise_pixels) sum[i - k] = fma(value, w[k], sum[i - k]);
+    }
+  }
+}
+
+/// K = 0: any kernel; else kernels that are K wide, without stride or dilation along a row.
+template <int K, class T>
+GRAM_KERNEL void depthwise_rows(const DepthwiseRows<T>& s, const T* weight, const T* bias, T* y, Index y_row,
+                                Index y_step, Index n, bool add) {
   constexpr int P = depthwise_pixels;
   const vec<T> start = load(bias);
   for (Index r = 0; r < s.rows; ++r)
@@ -17,22 +63,26 @@ GRAM_KERNEL void depthwise_correlate_rows(const DepthwiseRows<T>& s, const T* we
       vec<T> sum[P];
 #pragma GCC unroll 8
       for (int q = 0; q < P; ++q) sum[q] = start;
-      for (Index t = 0; t < s.taps; ++t) {
-        const T* p = x + s.offsets[t];
-        const vec<T> w = load(weight + t * lanes<T>);
-#pragma GCC unroll 8
-        for (int q = 0; q < P; ++q) sum[q] = fma(load(p + q * s.x_step), w, sum[q]);
-      }
-      T* to = y + r * y_row + first * y_step;
-#pragma GCC unroll 8
-      for (int q = 0; q < P; ++q, to += y_step) {
-        if (first + q >= s.width) break;
-        if (n == lanes<T>)
-          store(to, add ? load(to) + sum[q] : sum[q]);
-        else
-          store(to, add ? load(to, n) + sum[q] : sum[q], n);
-      }
+      if constexpr (K == 0)
+        depthwise_taps_at(s, x, weight, sum);
+      else
+        depthwise_taps_of_rows<K>(s, x, weight, sum);
+      depthwise_store(sum, s.width - first, y + r * y_row + first * y_step, y_step, n, add);
     }
+}
+
+template <class T>
+GRAM_KERNEL void depthwise_correlate_rows(const DepthwiseRows<T>& s, const T* weight, const T* bias, T* y,
+                                          Index y_row, Index y_step, Index n, bool add) {
+  const Index k = s.x_step == lanes<T> && s.tap_step == lanes<T> ? s.taps_w : 0;
+  if (k == 3)
+    depthwise_rows<3>(s, weight, bias, y, y_row, y_step, n, add);
+  else if (k == 5)
+    depthwise_rows<5>(s, weight, bias, y, y_row, y_step, n, add);
+  else if (k == 7)
+    depthwise_rows<7>(s, weight, bias, y, y_row, y_step, n, add);
+  else
+    depthwise_rows<0>(s, weight, bias, y, y_row, y_step, n, add);
 }
 
 template <class T>
