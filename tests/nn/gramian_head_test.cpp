@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "gram/nn/gramian_head.hpp"
+#include "gram/nn/activation.hpp"
+
+#include "nn/golden_module.hpp"
+
+using namespace gram;
+using test::Agreement;
+using test::Golden;
+
+/// Heads in the textbook form under the names of the files: gram_contraction.K.0, ..
+template <Scalar T>
+struct TextbookHeads {
+  std::vector<Tensor<T>> operator()(const Tensor<T>& x) {
+    std::vector<Tensor<T>> logits;
+    for (auto& head : heads) logits.push_back(head(x));
+    return logits;
+  }
+  void visit(auto&& parts) {
+    for (std::size_t i = 0; i < heads.size(); ++i)
+      heads[i].visit([&](std::string_view name, auto& part) { parts(text(name, ".", i), part); });
+  }
+  std::vector<GramianHead<T>> heads;
+};
+
+TEST_CASE_TEMPLATE("Gramian heads in the textbook form agree with the released code", T, float, double) {
+  struct Case {
+    const char* file;
+    int count;
+    typename GramianHead<T>::Options options;
+  };
+  const typename GramianHead<T>::Options convnext{.channels = 32,
+                                                  .classes = 10,
+                                                  .gram_dim = 8,
+                                                  .contraction_groups = 1,
+                                                  .embedding_groups = 4,
+                                                  .embed = 16,
+                                                  .mlp_groups = 4,
+                                                  .wide = true};
+  const typename GramianHead<T>::Options cswin{.channels = 32,
+                                               .classes = 10,
+                                               .gram_dim = 16,
+                                               .contraction_groups = 8,
+                                               .embedding_groups = 8,
+                                               .embed = 8,
+                                               .mlp_groups = 2};
+  const Case cases[] = {{"ga_head_convnext_nolayer_train", 2, convnext},
+                        {"ga_head_convnext_nolayer_eval", 2, convnext},
+                        {"ga_head_cswin_nolayer_train", 1, cswin},
+                        {"ga_head_cswin_nolayer_eval", 1, cswin}};
+  for (const auto& [file, count, options] : cases) {
+    CAPTURE(file);
+    const Golden golden(file);
+    if (!golden.available()) return;
+    Rng rng(1);
+    TextbookHeads<T> model;
+    for (int i = 0; i < count; ++i) model.heads.emplace_back(options, rng);
+    train(model, std::string(file).ends_with("train"));
+    const auto outputs =
+        count == 2 ? std::vector<std::string>{"logits0", "logits1"} : std::vector<std::string>{"logits0"};
+    const Agreement error = test::compare<T>(
+        golden, model, [&](const auto& in) { return model(in[0]); }, {"x"}, outputs);
+    CHECK(error.output < 1e-5);
+    CHECK(error.gradient < 2e-5);
+  }
+}
+
+TEST_CASE_TEMPLATE("the Gram vector agrees with the released code", T, float, double) {
+  for (const std::string file : {"ga_gram_eval", "ga_gram_train"}) {
+    CAPTURE(file);
+    const Golden golden(file);
+    if (!golden.available()) return;
+    Activate<T> no_parameters;
+    const Agreement error = test::compare<T>(
+        golden, no_parameters,
+        [&](const auto& in) {
+          return std::vector<Tensor<T>>{gram_vector(in[0], {.wide = file == "ga_gram_train"})};
+        },
+        {"x"}, {"y"});
+    CHECK(error.output < 1e-6);
+    CHECK(error.gradient < 1e-6);
+  }
+}
