@@ -24,7 +24,7 @@ TEST_CASE("textures depend on seed and index only") {
 
 TEST_CASE("texture classes are balanced, named and different") {
   const Dataset data = make_textures({.classes = 60, .count = 120, .size = 16});
-  check(data);
+  check_dataset(data);
   for (Index i = 0; i < data.size(); ++i) CHECK(data.labels.data()[i] == i % 60);
   CHECK(std::set<std::string>(data.class_names.begin(), data.class_names.end()).size() == 60);
   CHECK(data.class_name(0) == "stripes under checker");

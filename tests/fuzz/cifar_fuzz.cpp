@@ -8,7 +8,7 @@ using namespace gram;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string bytes(reinterpret_cast<const char*>(data), size);
   for (const CifarFormat& format : {cifar10, cifar100}) try {
-      check(read_cifar({InputFile("fuzz", bytes)}, format));
+      check_dataset(read_cifar({InputFile("fuzz", bytes)}, format));
     } catch (const FileError&) {
     }
   return 0;

@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   const std::size_t half = size / 2;  // as a pair of files
   try {
-    check(read_idx_pair(InputFile("images", bytes.substr(0, half)), InputFile("labels", bytes.substr(half))));
+    check_dataset(
+        read_idx_pair(InputFile("images", bytes.substr(0, half)), InputFile("labels", bytes.substr(half))));
   } catch (const FileError&) {
   }
   return 0;

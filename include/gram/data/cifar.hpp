@@ -25,8 +25,8 @@ inline Dataset read_cifar(const std::vector<InputFile>& files, const CifarFormat
     const auto size = static_cast<Index>(file.size());
     require<FileError>(size > 0 && size % record == 0, printable(file.path()), ": ", size,
                        " bytes are not a number of ", format.name, " records of ", record);
-    require<FileError>(size / record <= max_images, printable(file.path()), ": ", size / record,
-                       " images; at most ", max_images, " are allowed");
+    require<FileError>(size / record <= detail::max_images, printable(file.path()), ": ", size / record,
+                       " images; at most ", detail::max_images, " are allowed");
     count += size / record;
   }
   Dataset data{format.name,
@@ -65,7 +65,8 @@ inline Dataset read_cifar(const std::string& folder, Split split, const CifarFor
     if (wanted(name)) files.emplace_back(folder + "/" + name);
   if (files.empty()) {
     const char* const pattern = split == Split::test ? "test*.bin" : "train*.bin or data_batch_*.bin";
-    throw FileError(text(printable(folder), ": no ", pattern, " of ", format.name, compressed_hint(folder)));
+    throw FileError(
+        text(printable(folder), ": no ", pattern, " of ", format.name, detail::compressed_hint(folder)));
   }
   Dataset data = read_cifar(files, format);
   data.class_names = read_class_names(folder, {"batches.meta.txt", "fine_label_names.txt"}, format.classes);

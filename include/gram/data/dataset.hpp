@@ -29,7 +29,7 @@ enum class Split { train, test };
 inline std::string to_text(Split split) { return split == Split::train ? "train" : "test"; }
 
 /// Throws ShapeError or ArgumentError unless images and labels go together.
-inline void check(const Dataset& data) {
+inline void check_dataset(const Dataset& data) {
   require(data.images.rank() == 4 && data.labels.rank() == 1 && data.images.dim(0) == data.labels.dim(0),
           "data set ", printable(data.name), ": images have shape ", data.images.shape(), ", labels ",
           data.labels.shape(), "; (N, H, W, C) and (N) are needed");

@@ -7,9 +7,12 @@
 #include "gram/io/file.hpp"
 
 namespace gram {
+namespace detail {
 
 /// Largest number of images of one file, and largest extent of one.
 inline constexpr Index max_images = 100'000'000, max_extent = 65'536;
+
+}  // namespace detail
 
 /// The names in a folder, sorted; throws FileError when it cannot be read.
 inline std::vector<std::string> list_folder(const std::string& folder) {
@@ -21,13 +24,17 @@ inline std::vector<std::string> list_folder(const std::string& folder) {
   return names;
 }
 
-/// "; train.bin.xz is compressed, unpack it first" when that may be why a file is not found; else "".
+namespace detail {
+
+/// "; 'train.bin.xz' is compressed, unpack it first" when that may be why a file is not found; else "".
 inline std::string compressed_hint(const std::string& folder) {
   for (const std::string& name : list_folder(folder))
     if (name.ends_with(".xz") || name.ends_with(".gz"))
       return text("; ", printable(name), " is compressed, unpack it first");
   return "";
 }
+
+}  // namespace detail
 
 /// One name a line from the first of the files that exists; empty when none does. Throws FileError when it
 /// has fewer names than there are classes.

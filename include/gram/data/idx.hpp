@@ -20,20 +20,20 @@ inline Tensor<std::uint8_t> read_idx(const InputFile& file, int axes) {
   require<FileError>(magic == expected, printable(file.path()), ": magic number ", magic, ", expected ",
                      expected, " (unsigned bytes, ", axes, " axes)");
   Shape shape;
-  std::uint64_t bytes = 1;
+  Index bytes = 1;
   for (int axis = 0; axis < axes; ++axis) {
-    const Index extent = number(1 + axis), most = axis == 0 ? max_images : max_extent;
+    const Index extent = number(1 + axis), most = axis == 0 ? detail::max_images : detail::max_extent;
     require<FileError>(extent <= most, printable(file.path()), ": extent ", extent, " of axis ", axis,
                        "; at most ", most, " are allowed");
-    require<FileError>(!__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(extent), &bytes),
-                       printable(file.path()), ": the size overflows");
+    require<FileError>(!__builtin_mul_overflow(bytes, extent, &bytes), printable(file.path()),
+                       ": the size overflows");
     shape.append(extent);
   }
-  const auto header = static_cast<std::uint64_t>(4 * (1 + axes));
-  require<FileError>(file.size() - header == bytes, printable(file.path()), ": shape ", shape, " needs ",
-                     bytes, " bytes, ", file.size() - header, " follow the header");
+  const Index header = 4 * (1 + axes), found = static_cast<Index>(file.size()) - header;
+  require<FileError>(found == bytes, printable(file.path()), ": shape ", shape, " needs ", bytes, " bytes, ",
+                     found, " follow the header");
   Tensor<std::uint8_t> values(shape);
-  file.read(header, values.data(), values.span().size_bytes());
+  file.read(static_cast<std::uint64_t>(header), values.data(), values.span().size_bytes());
   return values;
 }
 
@@ -66,7 +66,8 @@ inline Dataset read_idx_pair(const std::string& folder, Split split, const std::
     for (const char* separator : {"-", "."})
       if (const std::string path = prefix + kind + separator + axes; ::access(path.c_str(), F_OK) == 0)
         return path;
-    throw FileError(text(printable(prefix + kind + "-" + axes), ": no such file", compressed_hint(folder)));
+    throw FileError(
+        text(printable(prefix + kind + "-" + axes), ": no such file", detail::compressed_hint(folder)));
   };
   const InputFile images(existing("images", "idx3-ubyte")), labels(existing("labels", "idx1-ubyte"));
   Dataset data = read_idx_pair(images, labels, name);

@@ -85,7 +85,7 @@ class Loader {
   };
 
   Index channels() const {
-    check(data_);
+    check_dataset(data_);
     return data_.images.dim(3);
   }
 
@@ -215,7 +215,7 @@ class Loader<T>::Epoch {
         error = std::current_exception();
       }
       const std::scoped_lock lock(mutex_);
-      slot.error = error;
+      slot.error = std::move(error);  // the consumer alone ends its life
       slot.ready = true;
       filled_.notify_one();
     }
