@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// Steps of the optimisers, one pass over a parameter each, and what clipping needs. Values, gradient and
+// state are arrays of n elements; values are accum_t<T>: the parameter's own for float and double, its master
+// copy for bf16.
+#pragma once
+#include "gram/core/device.hpp"
+#include "gram/core/memory.hpp"
+#include "gram/core/parallel.hpp"
+#include "gram/cpu/copy.hpp"
+#include "gram/cpu/simd.hpp"
+
+namespace gram {
+
+/// d = g + weight_decay w; b = momentum b + share d (b = d at first); d = b, or d + momentum b with nesterov;
+/// w -= lr d.
+template <class A>
+struct SgdStep {
+  A lr, momentum, share, weight_decay;
+  bool nesterov, first;
+};
+
+/// m = beta1 m + share1 g; v = beta2 v + share2 g^2; w = keep w - step m / (correction sqrt(v) + epsilon).
+template <class A>
+struct AdamWStep {
+  A beta1, share1, beta2, share2, keep, step, correction, epsilon;
+};
+
+namespace cpu {
+
+template <class T>
+struct OptimizerTable {
+  using A = accum_t<T>;
+  void (*sgd)(Index n, T* parameter, A* values, const T* gradient, A* momentum_buffer,
+              const SgdStep<A>& step);
+  void (*adamw)(Index n, T* parameter, A* values, const T* gradient, A* m, A* v, const AdamWStep<A>& step);
+  double (*sum_squares)(Index n, const T* x);
+  void (*scale)(Index n, T* x, A factor);
+};
+template <class T>
+const OptimizerTable<T>& optimizer_table();
+
+}  // namespace cpu
+}  // namespace gram
+
+#if !defined(GRAM_COMPILED)
+#define GRAM_KERNEL_FILE "gram/cpu/optimizer.inl"
+#include "gram/cpu/for_each_isa.hpp"
+template <class T>
+const gram::cpu::OptimizerTable<T>& gram::cpu::optimizer_table() {
+  return GRAM_SELECT(optimizer_kernels<T>);
+}
+#endif
+
+namespace gram::kernels {
+
+/// One step of SGD; momentum_buffer may be null. For float and double, parameter and values are the same
+/// memory.
+template <class T>
+void sgd(Cpu, T* parameter, accum_t<T>* values, const T* gradient, accum_t<T>* momentum_buffer, Index n,
+         const SgdStep<accum_t<T>>& step) {
+  const auto& table = cpu::optimizer_table<T>();
+  parallel_for(n, grain, [&](Index i, Index end) {
+    table.sgd(end - i, parameter + i, values + i, gradient + i,
+              momentum_buffer ? momentum_buffer + i : nullptr, step);
+  });
+}
+
+/// One step of AdamW.
+template <class T>
+void adamw(Cpu, T* parameter, accum_t<T>* values, const T* gradient, accum_t<T>* m, accum_t<T>* v, Index n,
+           const AdamWStep<accum_t<T>>& step) {
+  const auto& table = cpu::optimizer_table<T>();
+  parallel_for(n, grain, [&](Index i, Index end) {
+    table.adamw(end - i, parameter + i, values + i, gradient + i, m + i, v + i, step);
+  });
+}
+
+/// Sum of x^2 in double, pieces in order.
+template <class T>
+double sum_squares(Cpu, const T* x, Index n) {
+  const auto& table = cpu::optimizer_table<T>();
+  Scratch<double> partial(ceil_div(n, grain));
+  parallel_for(n, grain, [&](Index i, Index end) { partial[i / grain] = table.sum_squares(end - i, x + i); });
+  double total = 0;
+  for (Index i = 0; i < ceil_div(n, grain); ++i) total += partial[i];
+  return total;
+}
+
+/// x *= factor
+template <class T>
+void scale(Cpu, T* x, double factor, Index n) {
+  const auto& table = cpu::optimizer_table<T>();
+  parallel_for(n, grain,
+               [&](Index i, Index end) { table.scale(end - i, x + i, static_cast<accum_t<T>>(factor)); });
+}
+
+}  // namespace gram::kernels
