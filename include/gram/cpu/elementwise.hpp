@@ -65,7 +65,7 @@ namespace gram::cpu {
 
 /// Rows of an operand: `row` elements apart; step 1 along a row, or 0 where one element is repeated.
 template <class T>
-struct Operand {
+struct RowOperand {
   const T* data;
   Index row, step;
 };
@@ -74,15 +74,15 @@ template <class T>
 struct ElementwiseTable {
   using Unary = void (*)(Index n, const T* x, T* y, kernels::Constants c);
   using UnaryGrad = void (*)(Index n, const T* kept, const T* dy, T* dx, bool add, kernels::Constants c);
-  using Binary = void (*)(Index rows, Index n, Operand<T> a, Operand<T> b, T* y, Index y_row);
+  using Binary = void (*)(Index rows, Index n, RowOperand<T> a, RowOperand<T> b, T* y, Index y_row);
   /// dx [+]= g(mine, other, dy); dx lies as dy does.
-  using BinaryGrad = void (*)(Index rows, Index n, Operand<T> mine, Operand<T> other, Operand<T> dy, T* dx,
-                              bool add);
+  using BinaryGrad = void (*)(Index rows, Index n, RowOperand<T> mine, RowOperand<T> other, RowOperand<T> dy,
+                              T* dx, bool add);
   /// sums[c] += sum of g over the rows
-  using SumRows = void (*)(Index rows, Index n, Operand<T> mine, Operand<T> other, Operand<T> dy,
+  using SumRows = void (*)(Index rows, Index n, RowOperand<T> mine, RowOperand<T> other, RowOperand<T> dy,
                            accum_t<T>* sums);
   /// sum of g over rows and columns
-  using SumAll = double (*)(Index rows, Index n, Operand<T> mine, Operand<T> other, Operand<T> dy);
+  using SumAll = double (*)(Index rows, Index n, RowOperand<T> mine, RowOperand<T> other, RowOperand<T> dy);
 
   std::array<Unary, 17> unary;
   std::array<UnaryGrad, 17> unary_grad;
@@ -149,9 +149,9 @@ void binary_grad_sum(kernels::BinaryGrad op, const Broadcast& s, const T* mine, 
       std::fill(out, out + (inner.a ? columns : 1), accum_t<T>(0));
       double total = 0;
       reduced.for_runs(r, std::min(rows, r + high), [&](Index count, BroadcastOffset o) {
-        const Operand<T> m{mine + start.a + c * inner.a, 0, inner.a};
-        const Operand<T> t{other + start.b + o.b + c * inner.b, run.b, inner.b};
-        const Operand<T> d{dy + start.y + o.y + c, run.y, 1};
+        const RowOperand<T> m{mine + start.a + c * inner.a, 0, inner.a};
+        const RowOperand<T> t{other + start.b + o.b + c * inner.b, run.b, inner.b};
+        const RowOperand<T> d{dy + start.y + o.y + c, run.y, 1};
         if (inner.a)
           sum_rows(count, columns, m, t, d, out);
         else

@@ -196,18 +196,18 @@ GRAM_KERNEL void unary_grad(Index n, const T* kept, const T* dy, T* dx, bool add
 
 /// Elements [i, i + lanes) of row r; the second form stops after n of them.
 template <class T>
-GRAM_INLINE vec<T> load(const Operand<T>& x, Index r, Index i) {
+GRAM_INLINE vec<T> load(const RowOperand<T>& x, Index r, Index i) {
   const T* row = x.data + r * x.row;
   return x.step ? load(row + i) : splat<T>(*row);
 }
 template <class T>
-GRAM_INLINE vec<T> load(const Operand<T>& x, Index r, Index i, Index n) {
+GRAM_INLINE vec<T> load(const RowOperand<T>& x, Index r, Index i, Index n) {
   const T* row = x.data + r * x.row;
   return x.step ? load(row + i, n) : splat<T>(*row);
 }
 
 template <class T, template <class> class F>
-GRAM_KERNEL void binary(Index rows, Index n, Operand<T> a, Operand<T> b, T* y, Index y_row) {
+GRAM_KERNEL void binary(Index rows, Index n, RowOperand<T> a, RowOperand<T> b, T* y, Index y_row) {
   for (Index r = 0; r < rows; ++r, y += y_row) {
     Index i = 0;
     for (; i + lanes<T> <= n; i += lanes<T>) store(y + i, F<vec<T>>::value(load(a, r, i), load(b, r, i)));
@@ -216,8 +216,8 @@ GRAM_KERNEL void binary(Index rows, Index n, Operand<T> a, Operand<T> b, T* y, I
 }
 
 template <class T, template <class> class F>
-GRAM_KERNEL void binary_grad(Index rows, Index n, Operand<T> mine, Operand<T> other, Operand<T> dy, T* dx,
-                             bool add) {
+GRAM_KERNEL void binary_grad(Index rows, Index n, RowOperand<T> mine, RowOperand<T> other, RowOperand<T> dy,
+                             T* dx, bool add) {
   for (Index r = 0; r < rows; ++r, dx += dy.row) {
     Index i = 0;
     for (; i + lanes<T> <= n; i += lanes<T>) {
@@ -233,7 +233,7 @@ GRAM_KERNEL void binary_grad(Index rows, Index n, Operand<T> mine, Operand<T> ot
 }
 
 template <class T, template <class> class F>
-GRAM_KERNEL void sum_rows(Index rows, Index n, Operand<T> mine, Operand<T> other, Operand<T> dy,
+GRAM_KERNEL void sum_rows(Index rows, Index n, RowOperand<T> mine, RowOperand<T> other, RowOperand<T> dy,
                           accum_t<T>* sums) {
   for (Index r = 0; r < rows; ++r) {
     Index i = 0;
@@ -248,7 +248,7 @@ GRAM_KERNEL void sum_rows(Index rows, Index n, Operand<T> mine, Operand<T> other
 }
 
 template <class T, template <class> class F>
-GRAM_KERNEL double sum_all(Index rows, Index n, Operand<T> mine, Operand<T> other, Operand<T> dy) {
+GRAM_KERNEL double sum_all(Index rows, Index n, RowOperand<T> mine, RowOperand<T> other, RowOperand<T> dy) {
   double total = 0;
   for (Index r = 0; r < rows; ++r)
     for (Index i = 0; i < n;) {

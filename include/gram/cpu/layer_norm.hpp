@@ -62,12 +62,12 @@ void layer_norm_grad(Cpu, const T* x, const T* dy, Index rows, Index C, const ac
                      const accum_t<T>* mean, const accum_t<T>* rstd, GradientSink<T> dx,
                      GradientSink<accum_t<T>> dweight, GradientSink<accum_t<T>> dbias) {
   using A = accum_t<T>;
-  const Index grain = cpu::layer_norm_grain(C), pieces = ceil_div(rows, grain);
+  const Index piece = cpu::layer_norm_grain(C), pieces = ceil_div(rows, piece);
   Scratch<A> scale(C), partial(pieces * 2 * C);
   for (Index c = 0; c < C; ++c) scale[c] = weight ? weight[c] : A(1);
   const auto& table = cpu::layer_norm_table<T>();
   parallel_blocks(pieces, [&](Index i, int) {
-    const Index begin = i * grain, n = std::min(grain, rows - begin), at = begin * C;
+    const Index begin = i * piece, n = std::min(piece, rows - begin), at = begin * C;
     A* const sums = &partial[i * 2 * C];
     std::fill_n(sums, 2 * C, A(0));
     table.grad(n, C, x + at, dy + at, scale.data(), mean + begin, rstd + begin,
