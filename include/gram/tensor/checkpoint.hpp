@@ -7,8 +7,10 @@ namespace gram {
 namespace detail {
 
 /// Random keys drawn by operations inside a checkpointed function: written in the forward pass, read when it
-/// runs again, so that dropout makes the same mask twice.
+/// runs again, so that dropout makes the same mask twice. A checkpoint inside one that runs again takes its
+/// keys from the log outside.
 struct KeyLog {
+  KeyLog* outer = nullptr;
   std::vector<RandomKey> keys;
   std::size_t next = 0;
   bool replay = false;
@@ -17,7 +19,7 @@ inline thread_local KeyLog* key_log = nullptr;
 
 class KeyLogScope {
  public:
-  explicit KeyLogScope(KeyLog& log) : before_(std::exchange(key_log, &log)) {}
+  explicit KeyLogScope(KeyLog& log) : before_(std::exchange(key_log, &log)) { log.outer = before_; }
   ~KeyLogScope() { key_log = before_; }
   KeyLogScope(const KeyLogScope&) = delete;
   KeyLogScope& operator=(const KeyLogScope&) = delete;
@@ -26,20 +28,25 @@ class KeyLogScope {
   KeyLog* before_;
 };
 
-}  // namespace detail
-
-/// The key of the next random operation; every operation that draws random numbers takes its key here.
-inline RandomKey draw_key(Rng& rng) {
-  detail::KeyLog* log = detail::key_log;
+inline RandomKey draw_key(Rng& rng, KeyLog* log) {
   if (!log) return rng.key();
   if (log->replay) return log->keys.at(log->next++);
-  log->keys.push_back(rng.key());
+  log->keys.push_back(draw_key(rng, log->outer));
   return log->keys.back();
 }
 
+}  // namespace detail
+
+/// The key of the next random operation; every operation that draws random numbers takes its key here.
+inline RandomKey draw_key(Rng& rng) { return detail::draw_key(rng, detail::key_log); }
+
 /// True while a checkpointed function runs for the second time: layers must not update their running
 /// statistics again.
-inline bool recomputing() { return detail::key_log && detail::key_log->replay; }
+inline bool recomputing() {
+  for (const detail::KeyLog* log = detail::key_log; log; log = log->outer)
+    if (log->replay) return true;
+  return false;
+}
 
 /// f(x) without keeping what its operations capture; backward computes f(x) again, then its gradients
 /// (arXiv:1604.06174). f must be a function of x and of parameters, of type Tensor<T> -> Tensor<T>.
