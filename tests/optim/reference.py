@@ -38,5 +38,5 @@ print("momentum", run(lambda p: optim.SGD(p, lr=0.05, momentum=0.9, dampening=0.
 print("nesterov", run(lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01)))
 print("groups", run(lambda p: optim.SGD([{"params": p[:1]}, {"params": p[1:], "weight_decay": 0}], lr=0.05, weight_decay=0.1)))
 print("adamw", run(lambda p: optim.AdamW(p, lr=0.02, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1)))
-print("one cycle", schedule(lambda o: rate.OneCycleLR(o, 0.4, 10, 0.35, div_factor=10, final_div_factor=100), 9))
+print("one cycle", schedule(lambda o: rate.OneCycleLR(o, 0.4, 10, pct_start=0.35, div_factor=10, final_div_factor=100), 9))
 print("cosine", schedule(lambda o: rate.CosineAnnealingLR(o, 8, 0.1), 9))
