@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/ops/conv2d.hpp"
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
@@ -153,7 +153,7 @@ TEST_CASE("conv2d's gradients agree with central differences") {
   }
 }
 
-TEST_CASE("conv2d's gradients on larger maps satisfy <dy, conv(x, w)> = <dx, x> = <dw, w>, linear in each") {
+TEST_CASE("conv2d's gradients on larger maps are those of a bilinear function") {
   for (const Case& k : large_cases()) {
     CAPTURE(k.name());
     // conv is bilinear, so <dx, u> = <dy, conv(u, w)> for every u, and <dw, v> = <dy, conv(x, v)> for every v
@@ -172,6 +172,15 @@ TEST_CASE("conv2d's gradients on larger maps satisfy <dy, conv(x, w)> = <dx, x> 
       CHECK(inner(results[2], v) ==
             doctest::Approx(inner(dy, naive_conv2d(k.x(), v, {}, k.options))).epsilon(1e-10));
     }
+    if (k.bias)
+      CHECK(test::close(results[3],
+                        generate<double>({k.o},
+                                         [&](Index o) {
+                                           double sum = 0;
+                                           for (Index i = o; i < dy.size(); i += k.o) sum += dy.data()[i];
+                                           return sum;
+                                         }),
+                        1e-13));
     const auto single = all_results<float>(k);
     for (std::size_t i = 0; i < results.size(); ++i)
       CHECK(test::close(converted<double>(single[i]), results[i], 5e-6));
@@ -198,36 +207,24 @@ TEST_CASE("conv2d adds to gradients that are there already") {
 }
 
 TEST_CASE("conv2d's results do not depend on the number of threads") {
-  const int before = threads();
   for (const Case& k : large_cases()) {
     CAPTURE(k.name());
-    set_threads(1);
-    const auto one = all_results<float>(k);
-    set_threads(3);
-    const auto three = all_results<float>(k);
-    for (std::size_t i = 0; i < one.size(); ++i) CHECK(test::identical(one[i], three[i]));
+    CHECK(test::same_for_any_threads([&] { return all_results<float>(k); }));
   }
-  set_threads(before);
 }
 
 TEST_CASE("conv2d gives the same on every instruction set") {
-  const Isa before = isa();
   for (const Case& k : large_cases()) {
     CAPTURE(k.name());
-    set_isa(Isa::base);
-    const auto base = all_results<float>(k);
-    const auto base_double = all_results<double>(k);
-    for (const Isa other : {Isa::avx2, Isa::avx512}) {
-      if (other > before) continue;
-      set_isa(other);
+    const auto single = all_results<float>(k);
+    const auto exact = all_results<double>(k);
+    test::for_each_isa([&] {
       const auto results = all_results<float>(k);
-      for (std::size_t i = 0; i < base.size(); ++i) CHECK(test::close(results[i], base[i], 5e-6));
-      const auto results_double = all_results<double>(k);
-      for (std::size_t i = 0; i < base.size(); ++i)
-        CHECK(test::close(results_double[i], base_double[i], 1e-13));
-    }
+      for (std::size_t i = 0; i < single.size(); ++i) CHECK(test::close(results[i], single[i], 5e-6));
+      const auto in_double = all_results<double>(k);
+      for (std::size_t i = 0; i < exact.size(); ++i) CHECK(test::close(in_double[i], exact[i], 1e-13));
+    });
   }
-  set_isa(before);
 }
 
 TEST_CASE("conv2d in bf16 is that in float, rounded") {
