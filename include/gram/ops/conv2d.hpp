@@ -58,9 +58,9 @@ inline Conv2dShape conv2d_shape(const AnyTensor& x, const AnyTensor& weight, con
 
 /// y[n,i,j,o] = bias[o] + sum_{a,b,c} weight[o,a,b,c] x[n, i sh + a dh - ph, j sw + b dw - pw, g C/G + c],
 /// where x is zero outside the map and g = floor(o G / O) is the group of o: a cross-correlation, as in every
-/// network library. x (N, H, W, C), weight (O, Kh, Kw, C/G), bias (O) or {}  ->  (N, H', W', O), H' =
-/// floor((H + 2p - d(K-1) - 1) / s) + 1. Throws ShapeError when sizes do not fit or H' or W' would not be
-/// positive, ArgumentError on options out of range.
+/// network library. x (N, H, W, C), weight (O, Kh, Kw, C/G), bias (O) or {}; y (N, H', W', O) with H' =
+/// floor((H + 2 ph - dh (Kh - 1) - 1) / sh) + 1, W' alike. Throws ShapeError when sizes do not fit or H' or
+/// W' would not be positive, ArgumentError on options out of range.
 template <Scalar T>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const std::type_identity_t<Tensor<T>>& bias,
                  const Conv2dOptions& options = {}) {
@@ -73,12 +73,14 @@ Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const std::type_id
                  x = weight.requires_grad() ? x.detach() : Tensor<T>{},
                  weight = x.requires_grad() ? weight.detach() : Tensor<T>{}](const Tensor<T>& dy) {
                   on(dy.device(), [&](auto device) {
-                    if (const GradientSink<T> sink = dx.sink())  // correlate dy with the flipped kernel
+                    // dx = dy correlated with the flipped kernel
+                    if (const GradientSink<T> sink = dx.sink())
                       kernels::conv2d_grad_input(device, shape, weight.data(), dy.data(), sink.data,
                                                  sink.add);
-                    if (const GradientSink<T> sink =
-                            dw.sink())  // dw[o,a,b,c] = sum over pixels of dy[..,o] x[.. + (a,b),c]
+                    // dw[o,a,b,c] = sum over pixels p of dy[p,o] x[p + (a,b),c]
+                    if (const GradientSink<T> sink = dw.sink())
                       kernels::conv2d_grad_weight(device, shape, x.data(), dy.data(), sink.data, sink.add);
+                    // db = sum over pixels of dy
                     if (const GradientSink<T> sink = db.sink())
                       kernels::conv2d_grad_bias(device, shape, dy.data(), sink.data, sink.add);
                   });
