@@ -17,6 +17,8 @@ using Index = std::int64_t;
 class Shape {
  public:
   static constexpr int max_rank = 8;
+  /// Largest number of elements: that of bytes still fits into Index for every element type.
+  static constexpr Index max_size = Index{1} << 59;
 
   Shape() = default;
   Shape(std::initializer_list<Index> extents) : Shape(std::span(extents.begin(), extents.size())) {}
@@ -56,7 +58,8 @@ class Shape {
   void append(Index extent) {
     require(rank_ < max_rank, "shape: more than ", max_rank, " axes");
     require(extent >= 0, "shape: extent ", extent, " of axis ", rank_, " is negative");
-    require(!__builtin_mul_overflow(size_, extent, &size_), "shape: the number of elements overflows");
+    require(!__builtin_mul_overflow(size_, extent, &size_) && size_ <= max_size,
+            "shape: more than 2^59 elements");
     extents_[rank_++] = extent;
   }
 

@@ -4,22 +4,26 @@
 
 namespace gram {
 
-/// The same values under another shape of the same size, without a copy. One extent may be -1: it is what
-/// remains.
-template <Scalar T>
-Tensor<T> reshape(const Tensor<T>& x, std::initializer_list<Index> extents) {
-  Index known = 1, unknown = 0;
-  for (const Index extent : extents) extent == -1 ? void(++unknown) : void(known *= extent);
-  Shape shape;
-  for (const Index extent : extents) shape.append(extent != -1 ? extent : known ? x.size() / known : 0);
-  require(unknown <= 1 && shape.size() == x.size(), "reshape: ", x.shape(), " cannot become ", shape);
-  return reshape(x, shape);
-}
+/// The same values under another shape of the same size, without a copy. Throws ShapeError when the sizes
+/// differ.
 template <Scalar T>
 Tensor<T> reshape(const Tensor<T>& x, const Shape& shape) {
   require(shape.size() == x.size(), "reshape: ", x.shape(), " cannot become ", shape);
   return record("reshape", x.alias(shape), {x},
                 [dx = x.gradient()](const Tensor<T>& dy) { dx.add(dy.alias(dx.shape())); });
+}
+/// The same with extents; one of them may be -1: it is what remains.
+template <Scalar T>
+Tensor<T> reshape(const Tensor<T>& x, std::initializer_list<Index> extents) {
+  Shape shape;
+  int unknown = -1;
+  for (const Index extent : extents) {
+    require(extent != -1 || unknown < 0, "reshape: more than one extent is -1");
+    if (extent == -1) unknown = shape.rank();
+    shape.append(extent == -1 ? 1 : extent);
+  }
+  if (unknown >= 0 && shape.size() > 0) shape = shape.with(unknown, x.size() / shape.size());
+  return reshape(x, shape);
 }
 
 /// Rows [begin, end) of the first axis, without a copy.
