@@ -171,6 +171,13 @@ TEST_CASE("backward frees what the graph held, and its inner gradients") {
   CHECK(memory_stats().in_use - before == 3 * 4096);  // x, its gradient, y
 }
 
+TEST_CASE("a graph in static storage is destroyed after the thread's own objects") {
+  static Tensor<double> kept;
+  const auto x = leaf({1.0});
+  kept = x * x + x * x;  // the sanitizers see whether its destruction at exit touches freed memory
+  CHECK(kept.item() == 2);
+}
+
 TEST_CASE("a graph without backward frees everything when its result goes") {
   const auto x = ones<float>({1000}).set_requires_grad();
   const std::size_t before = memory_stats().in_use;

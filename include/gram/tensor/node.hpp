@@ -54,28 +54,23 @@ struct Node {
 };
 
 /// Destroys a graph without recursion: a chain of a million operations must not overflow the stack. What a
-/// destructor would destroy is put on a list; the outermost call works the list off.
-class Graveyard {
- public:
-  static void bury(std::shared_ptr<Node> node) {
-    thread_local Graveyard yard;
-    yard.waiting_.push_back(std::move(node));
-    if (yard.busy_) return;
-    yard.busy_ = true;
-    while (!yard.waiting_.empty()) {
-      const std::shared_ptr<Node> last = std::move(yard.waiting_.back());
-      yard.waiting_.pop_back();
-    }
-    yard.busy_ = false;
+/// destructor would destroy is put on a list; the outermost call works the list off. The list lives on that
+/// call's stack, so that tensors in static storage can still be destroyed after everything of the thread.
+inline void bury(std::shared_ptr<Node> node) {
+  thread_local std::vector<std::shared_ptr<Node>>* waiting = nullptr;
+  if (waiting) return waiting->push_back(std::move(node));
+  std::vector<std::shared_ptr<Node>> list;
+  waiting = &list;
+  node.reset();
+  while (!list.empty()) {
+    const std::shared_ptr<Node> last = std::move(list.back());
+    list.pop_back();
   }
-
- private:
-  std::vector<std::shared_ptr<Node>> waiting_;
-  bool busy_ = false;
-};
+  waiting = nullptr;
+}
 
 inline Autograd::~Autograd() {
-  if (node) Graveyard::bury(std::move(node));
+  if (node) bury(std::move(node));
 }
 inline Node::~Node() = default;
 
