@@ -30,6 +30,7 @@ Tensor<T> unary(const char* name, kernels::Unary op, const Tensor<T>& x, kernels
   const kernels::Kept kept = kernels::kept_by(op);
   Tensor<T> memory = kept == kernels::Kept::x ? x.detach() : kept == kernels::Kept::y ? y : Tensor<T>{};
   return record(name, y, {x}, [op, c, memory = std::move(memory), dx = x.gradient()](const Tensor<T>& dy) {
+    if (op == kernels::Unary::affine && c.a == 1) return dx.add(dy);
     const GradientSink<T> sink = dx.sink();
     const T* kept_data = memory.defined() ? memory.data() : dy.data();
     on(dy.device(), [&](auto device) {
