@@ -21,7 +21,7 @@ template <Scalar T>
 typename GaVit<T>::Options tiny() {
   return {.classes = 10,
           .heads = 2,
-          .trunk = {.size = 32, .patch = 8, .channels = 32, .depth = 2, .heads = 2},
+          .trunk = {.size = 32, .patch = 8, .channels = 32, .depth = 2, .heads = 4},
           .gram_dim = 16,
           .embedding_groups = 8,
           .embed = 8};
