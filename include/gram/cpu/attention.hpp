@@ -89,9 +89,9 @@ void attention(Cpu, const AttentionShape& s, const T* q, const T* k, const T* v,
               values = at.take(step * s.value_width), kt = at.take(tile.packed_size(s.width, s.keys)),
               vs = at.take(tile.packed_size(s.keys, s.value_width)),
               copy = at.take(AttentionOperand<T>::copy_size(s.keys, (std::max)(s.width, s.value_width)));
-  const Index blocks = s.images * s.heads;
-  Scratch<A> scratch(workers(blocks) * at.size);
-  parallel_blocks(blocks, [&](Index block, int worker) {
+  const cpu::ItemLoop blocks(s.images * s.heads, s.queries * s.keys * (s.width + s.value_width));
+  Scratch<A> scratch(blocks.workers() * at.size);
+  blocks.run([&](Index block, int worker) {
     A* const m = scratch.data() + worker * at.size;
     const Index n = block / s.heads, h = block % s.heads;
     const T* q0 = q + n * s.queries * s.query_stride + h * s.width;
@@ -174,9 +174,9 @@ void attention_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const 
               k_copy = at.take(AttentionOperand<T>::copy_size(s.keys, s.width)),
               v_copy = at.take(AttentionOperand<T>::copy_size(s.keys, s.value_width));
   const ScoreGradient<T> score_gradient(s, step, at);
-  const Index blocks = s.images * s.heads;
-  Scratch<A> scratch(workers(blocks) * at.size);
-  parallel_blocks(blocks, [&](Index block, int worker) {
+  const cpu::ItemLoop blocks(s.images * s.heads, s.queries * s.keys * (s.width + s.value_width));
+  Scratch<A> scratch(blocks.workers() * at.size);
+  blocks.run([&](Index block, int worker) {
     A* const m = scratch.data() + worker * at.size;
     const Index n = block / s.heads, h = block % s.heads;
     const Index q0 = n * s.queries * s.query_stride + h * s.width,
@@ -221,9 +221,9 @@ void attention_map(Cpu, const AttentionShape& s, const T* q, const T* k, T* map)
   const Index queries = at.take(step * s.width), scores = at.take(step * ld),
               kt = at.take(cpu::tile_table<A>().packed_size(s.width, s.keys)),
               copy = at.take(AttentionOperand<T>::copy_size(s.keys, s.width));
-  const Index blocks = s.images * s.heads;
-  Scratch<A> scratch(workers(blocks) * at.size);
-  parallel_blocks(blocks, [&](Index block, int worker) {
+  const cpu::ItemLoop blocks(s.images * s.heads, s.queries * s.keys * (s.width + s.value_width));
+  Scratch<A> scratch(blocks.workers() * at.size);
+  blocks.run([&](Index block, int worker) {
     A* const m = scratch.data() + worker * at.size;
     const Index n = block / s.heads, h = block % s.heads;
     const T* q0 = q + n * s.queries * s.query_stride + h * s.width;
@@ -253,9 +253,9 @@ void attention_map_grad(Cpu, const AttentionShape& s, const T* q, const T* k, co
   const Index queries = at.take(step * s.width), p = at.take(step * ld), ds = at.take(step * ld),
               copy = at.take(AttentionOperand<T>::copy_size(s.keys, s.width));
   const ScoreGradient<T> score_gradient(s, step, at);
-  const Index blocks = s.images * s.heads;
-  Scratch<A> scratch(workers(blocks) * at.size);
-  parallel_blocks(blocks, [&](Index block, int worker) {
+  const cpu::ItemLoop blocks(s.images * s.heads, s.queries * s.keys * (s.width + s.value_width));
+  Scratch<A> scratch(blocks.workers() * at.size);
+  blocks.run([&](Index block, int worker) {
     A* const m = scratch.data() + worker * at.size;
     const Index n = block / s.heads, h = block % s.heads;
     const Index q0 = n * s.queries * s.query_stride + h * s.width,

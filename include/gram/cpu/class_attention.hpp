@@ -125,20 +125,20 @@ void class_attention(Cpu device, const ClassAttentionShape& s, const A* x, const
   }
 
   A *const p = head_rows.data(), *const y = p;
-  parallel_blocks(N * M, [&](Index i, int) {
+  cpu::ItemLoop(N * M, 8 * heads * C).run([&](Index i, int) {
     const Index first = (i / M * R + i % M * heads) * C;
     table.affine_rows(heads, C, t + first, weights[i % M].norm_weight, nullptr, p + first);
   });
   gemm_batched(device, {.count = N, .stride_a = R * C, .stride_b = L * C, .stride_c = R * ld}, {R, L, C}, p,
                C, false, hat_x, C, true, a, ld);
-  parallel_blocks(N, [&](Index n, int) {
+  cpu::ItemLoop(N, 8 * R * C).run([&](Index n, int) {
     for (Index r = 0; r < R; ++r)
       a[(n * R + r) * ld + L] = table.dot(C, p + (n * R + r) * C, hat_c + (r / heads * N + n) * C);
     cpu::attention_table<A>().softmax_rows(R, L + 1, ld, a + n * R * ld, nullptr);
   });
   gemm_batched(device, {.count = N, .stride_a = R * ld, .stride_b = L * C, .stride_c = R * C}, {R, C, L}, a,
                ld, false, hat_x, C, false, z, C);
-  parallel_blocks(N * M, [&](Index i, int) {
+  cpu::ItemLoop(N * M, 8 * heads * C).run([&](Index i, int) {
     const Index n = i / M, m = i % M, first = n * R + m * heads;
     for (Index r = first; r < first + heads; ++r)
       table.add_scaled(C, a[r * ld + L], hat_c + (m * N + n) * C, z + r * C);

@@ -28,7 +28,7 @@ void affine_grad(const ClassAttentionShape& s, Index heads, const A* x, Index x_
                  Index classifier, const ClassAttentionPointers<A>* weights, A* dg, A* db) {
   constexpr Index block = 128;  // columns of a task
   const Index C = s.channels, blocks = ceil_div(C, block);
-  parallel_blocks(s.classifiers * blocks, [&](Index i, int) {
+  cpu::ItemLoop(s.classifiers * blocks, 8 * s.images * heads * block).run([&](Index i, int) {
     const Index m = i / blocks, c = i % blocks * block, columns = (std::min)(block, C - c);
     for (Index n = 0; n < s.images; ++n)
       cpu::class_attention_table<A>().affine_rows_grad(
@@ -59,7 +59,7 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
   std::fill_n(dg, 2 * M * C, A(0));
 
   A* const y = head_rows.data();
-  parallel_blocks(N * M, [&](Index i, int) {
+  cpu::ItemLoop(N * M, 8 * heads * C).run([&](Index i, int) {
     const Index n = i / M, m = i % M, first = n * R + m * heads;
     table.affine_rows(heads, C, z + first * C, weights[m].norm_weight, weights[m].norm_bias, y + first * C);
     table.affine_rows(heads, C, t + first * C, weights[m].norm_weight, nullptr,
@@ -87,7 +87,7 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
 
   gemm_batched(device, {.count = N, .stride_a = 2 * R * C, .stride_b = L * C, .stride_c = 2 * R * ld},
                {R, L, C}, right, C, false, hat_x, C, true, ds, ld);
-  parallel_blocks(N, [&](Index n, int) {  // a = softmax(s)
+  cpu::ItemLoop(N, 8 * R * C).run([&](Index n, int) {  // a = softmax(s)
     A *const a_n = left + n * 2 * R * ld, *const ds_n = ds + n * 2 * R * ld;
     for (Index r = 0; r < R; ++r)
       ds_n[r * ld + L] = table.dot(C, right + (n * 2 * R + r) * C, hat_c + (r / heads * N + n) * C);
@@ -97,7 +97,7 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
   gemm_batched(device, {.count = N, .stride_a = 2 * R * ld, .stride_b = L * C, .stride_c = R * C}, {R, C, L},
                ds, ld, false, hat_x, C, false, dp, C);
   std::fill_n(hat_c_grad.data(), M * N * C, A(0));
-  parallel_blocks(N, [&](Index n, int) {  // the class token's part of both products
+  cpu::ItemLoop(N, 8 * R * C).run([&](Index n, int) {  // the class token's part of both products
     for (Index r = 0; r < R; ++r) {
       const Index of_c = (r / heads * N + n) * C, row = n * 2 * R + r;
       const A a_c = left[row * ld + L], ds_c = left[(row + R) * ld + L];

@@ -57,8 +57,9 @@ void gram_vector_in(const GramShape& s, const T* x, T* y, double* norm) {
   cpu::Layout at;
   const Index G = at.take(g * g), copy = at.take(std::is_same_v<T, A> ? 0 : chunk * g),
               outer = at.take(cpu::gemm_outer_scratch<A>(g));
-  Scratch<A> scratch(workers(s.images) * at.size);
-  parallel_blocks(s.images, [&](Index n, int worker) {
+  const cpu::ItemLoop images(s.images, s.pixels * g * g / 2);
+  Scratch<A> scratch(images.workers() * at.size);
+  images.run([&](Index n, int worker) {
     A* const m = scratch.data() + worker * at.size;
     for (Index pixel = 0; pixel < s.pixels; pixel += chunk) {
       const Index rows = (std::min)(chunk, s.pixels - pixel);
@@ -85,8 +86,9 @@ void gram_vector_grad_in(const GramShape& s, const T* x, const T* y, const doubl
               panels = at.take(cpu::tile_table<A>().packed_size(g, g)),
               copy = at.take(std::is_same_v<T, A> ? 0 : chunk * g),
               out = at.take(std::is_same_v<T, A> ? 0 : chunk * g);
-  Scratch<A> scratch(workers(s.images) * at.size);
-  parallel_blocks(s.images, [&](Index n, int worker) {
+  const cpu::ItemLoop images(s.images, s.pixels * g * g);
+  Scratch<A> scratch(images.workers() * at.size);
+  images.run([&](Index n, int worker) {
     A* const m = scratch.data() + worker * at.size;
     const T *v = y + n * k, *dv = dy + n * k;
     double dot = 0;

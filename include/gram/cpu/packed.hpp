@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What tasks share that keep packed operands in their own scratch, to multiply with them many times.
 #pragma once
+#include "gram/core/parallel.hpp"
 #include "gram/cpu/gemm_serial.hpp"
 
 namespace gram::cpu {
@@ -12,6 +13,25 @@ struct Layout {
     const Index at = size;
     size += round_up(count, 16);
     return at;
+  }
+};
+
+/// A parallel loop over `count` items that take about `work` multiplications each; small ones go several to a
+/// task.
+struct ItemLoop {
+  Index count, each;
+
+  ItemLoop(Index items, Index work)
+      : count(items),
+        each(std::clamp<Index>((Index{1} << 17) / (std::max<Index>)(work, 1), 1,
+                               (std::max<Index>)(items, 1))) {}
+  int workers() const { return gram::workers(ceil_div(count, each)); }
+  /// f(item, worker) for every item.
+  template <class F>
+  void run(F&& f) const {
+    parallel_blocks(ceil_div(count, each), [&](Index task, int worker) {
+      for (Index i = task * each; i < (std::min)(count, (task + 1) * each); ++i) f(i, worker);
+    });
   }
 };
 
