@@ -69,23 +69,24 @@ template <class T>
 void gemm_by_parts(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
                    const TileEpilogue<T>& e) {
   const TileTable<T>& tile = tile_table<T>();
-  constexpr Index pieces = 32, partial_limit = (Index{4} << 20) / sizeof(T);
+  constexpr Index pieces = 16, partial_limit = (Index{4} << 20) / sizeof(T);
   Index parts = 16;
   while (parts > 1 && (parts * s.m * s.n > partial_limit || s.k / parts < 2 * gemm_slice)) parts /= 2;
-  const Index m_cuts = std::clamp<Index>(s.m / 96, 1, pieces / parts);
-  const Index n_cuts = std::clamp<Index>(s.n / tile.width, 1, pieces / (parts * m_cuts));
-  const Index rows = round_up(ceil_div(s.m, m_cuts), TileTable<T>::max_rows);
-  const Index columns = round_up(ceil_div(s.n, n_cuts), tile.width);
+  // A block of C stays in the L2 cache while slices pass; smaller ones where there are too few to go round.
+  Index rows = 192, columns = 384;
+  const auto count = [&] { return parts * ceil_div(s.m, rows) * ceil_div(s.n, columns); };
+  if (count() < pieces) rows = 96, columns = 256;
+  if (count() < pieces) rows = 48, columns = 128;
+  const Index m_cuts = ceil_div(s.m, rows), n_cuts = ceil_div(s.n, columns);
   const Index depth = round_up(std::max<Index>(ceil_div(s.k, parts), 1), gemm_slice);
   parts = std::max<Index>(1, ceil_div(s.k, depth));
 
-  const Index blocks = parts * m_cuts * n_cuts, size = gemm_outer_scratch<T>(rows);
+  const Index blocks = count(), size = gemm_outer_scratch<T>(rows);
   Scratch<T> scratch(workers(blocks) * size), partial(parts > 1 ? parts * s.m * s.n : 0);
   parallel_blocks(blocks, [&](Index block, int worker) {
     const Index part = block / (m_cuts * n_cuts), k = part * depth;
     const Index i = block / n_cuts % m_cuts * rows, j = block % n_cuts * columns;
     const GemmShape piece{std::min(rows, s.m - i), std::min(columns, s.n - j), std::min(depth, s.k - k)};
-    if (piece.m <= 0 || piece.n <= 0) return;
     const T* const left = a + k * lda + i;
     T* const memory = scratch.data() + worker * size;
     if (parts == 1)

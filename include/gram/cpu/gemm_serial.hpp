@@ -61,6 +61,29 @@ void gemm_panel(const TileTable<T>& tile, Index m, Index columns, Index k, const
 /// Rows of A and B that gemm_outer copies at a time: a panel of B and a strip of A stay in the caches.
 inline constexpr Index gemm_slice = 128;
 
+/// Rows on their way to the L2 cache, a few lines at a time: asked for between tiles they cost nothing, asked
+/// for all at once they would keep the core waiting.
+struct RowsAhead {
+  const char* data;
+  Index rows, bytes, stride;  ///< bytes of a row, and from one row to the next
+  Index row = 0, byte = 0;
+
+  template <class T>
+  RowsAhead(const T* first, Index count, Index columns, Index ld)
+      : data(reinterpret_cast<const char*>(first)),
+        rows(count),
+        bytes(columns * Index{sizeof(T)}),
+        stride(ld * Index{sizeof(T)}) {}
+  Index lines() const { return rows * ceil_div(bytes, 64); }
+  void fetch(Index count) {
+    for (; count > 0 && row < rows; --count) {
+      __builtin_prefetch(data + row * stride + byte, 0, 2);
+      byte += 64;
+      if (byte >= bytes) byte = 0, ++row;
+    }
+  }
+};
+
 /// Scratch of gemm_outer, in elements.
 template <class T>
 Index gemm_outer_scratch(Index m) {
@@ -80,6 +103,11 @@ void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, 
     end = std::min(s.k, begin + gemm_slice);
     const Index count = end - begin;
     const bool last = end == s.k;
+    const Index next = std::min(gemm_slice, s.k - end),
+                tiles = ceil_div(s.n, tile.width) * ceil_div(s.m, Index{6});
+    RowsAhead next_a(a + end * lda, next, s.m, lda);
+    RowsAhead next_b(b.at(end, 0), b.column_stride == 1 ? next : 0, s.n, b.row_stride);
+    const Index a_lines = ceil_div(next_a.lines(), tiles), b_lines = ceil_div(next_b.lines(), tiles);
     Index strip = 0;  // rows of the strips made so far
     for (Index p = 0; p < s.n; p += tile.width) {
       const Index columns = std::min(tile.width, s.n - p), step = tile.rows(columns);
@@ -90,6 +118,7 @@ void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, 
         const Index rows = std::min(step, s.m - i);
         for (Index r = 0; r < rows; ++r) to[r] = c + (i + r) * ldc + p;
         tile.outer(count, strips + i * count, panel, rows, to, columns, now);
+        next_a.fetch(a_lines), next_b.fetch(b_lines);
       }
     }
     if (last) break;

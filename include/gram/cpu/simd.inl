@@ -48,12 +48,24 @@ GRAM_INLINE void store(T* p, vec<T> v) {
 /// The first n < lanes elements; the rest of the vector is zero.
 template <class T>
 GRAM_INLINE vec<T> load(const T* p, Index n) {
+#if GRAM_BYTES == 64
+  if constexpr (std::is_same_v<T, float>)
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1U), p);
+  if constexpr (std::is_same_v<T, double>)
+    return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1U << n) - 1U), p);
+#endif
   T buffer[lanes<T>] = {};
   std::memcpy(static_cast<void*>(buffer), p, static_cast<std::size_t>(n) * sizeof(T));
   return load(buffer);
 }
 template <class T>
 GRAM_INLINE void store(T* p, vec<T> v, Index n) {
+#if GRAM_BYTES == 64
+  if constexpr (std::is_same_v<T, float>)
+    return _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1U << n) - 1U), v);
+  if constexpr (std::is_same_v<T, double>)
+    return _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1U << n) - 1U), v);
+#endif
   T buffer[lanes<T>];
   store(buffer, v);
   std::memcpy(static_cast<void*>(p), buffer, static_cast<std::size_t>(n) * sizeof(T));

@@ -11,15 +11,15 @@ GRAM_INLINE void finish_tile(const vec<T> (&sum)[R][V], Index rows, T* const* c,
 #pragma GCC unroll 4
   for (int j = 0; j < V; ++j) {
     const Index at = j * lanes<T>, n = j + 1 < V ? lanes<T> : columns - at;
-    const vec<T> bias = !e.bias ? vec<T>{} : n == lanes<T> ? load(e.bias + at) : load(e.bias + at, n);
+    const vec<T> bias = !e.bias ? vec<T>{} : n >= lanes<T> ? load(e.bias + at) : load(e.bias + at, n);
 #pragma GCC unroll 12
     for (int i = 0; i < R; ++i) {
       if (i >= rows) break;
       T* p = c[i] + at;
       vec<T> v = sum[i][j] + bias;
-      if (e.add) v += n == lanes<T> ? load(p) : load(p, n);
+      if (e.add) v += n >= lanes<T> ? load(p) : load(p, n);
       if (e.relu) v = max(vec<T>{}, v);
-      n == lanes<T> ? store(p, v) : store(p, v, n);
+      n >= lanes<T> ? store(p, v) : store(p, v, n);
     }
   }
 }
@@ -27,6 +27,10 @@ GRAM_INLINE void finish_tile(const vec<T> (&sum)[R][V], Index rows, T* const* c,
 template <int R, int V, class T>
 GRAM_KERNEL void product_tile(Index taps, const Index* offsets, Index k, const T* const* a, const T* panel,
                               Index rows, T* const* c, Index columns, const TileEpilogue<T>& e) {
+  // The rows of C are asked for while the sums are made, or the stores would wait for memory.
+  for (Index i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) __builtin_prefetch(c[i] + j * lanes<T>, 1);
   vec<T> sum[R][V] = {};
   for (Index t = 0; t < taps; ++t) {
     const T* row[R];
@@ -180,7 +184,7 @@ GRAM_INLINE void reduce_vectors(Index parts, const T* partial, Index stride, T* 
 #pragma GCC unroll 4
     for (int j = 0; j + 1 < V; ++j) sum[0][j] += load(partial + j * lanes<T>);
     const T* last = partial + (V - 1) * lanes<T>;
-    sum[0][V - 1] += rest == lanes<T> ? load(last) : load(last, rest);
+    sum[0][V - 1] += rest >= lanes<T> ? load(last) : load(last, rest);
   }
   finish_tile<1, V>(sum, 1, &c, columns, e);
 }
