@@ -20,18 +20,19 @@ inline Tensor<std::uint8_t> read_idx(const InputFile& file, int axes) {
   require<FileError>(magic == expected, printable(file.path()), ": magic number ", magic, ", expected ",
                      expected, " (unsigned bytes, ", axes, " axes)");
   Shape shape;
-  Index bytes = 1;
   for (int axis = 0; axis < axes; ++axis) {
     const Index extent = number(1 + axis), most = axis == 0 ? detail::max_images : detail::max_extent;
     require<FileError>(extent <= most, printable(file.path()), ": extent ", extent, " of axis ", axis,
                        "; at most ", most, " are allowed");
-    require<FileError>(!__builtin_mul_overflow(bytes, extent, &bytes), printable(file.path()),
-                       ": the size overflows");
-    shape.append(extent);
+    try {
+      shape.append(extent);
+    } catch (const ShapeError& error) {
+      throw FileError(text(printable(file.path()), ": ", error.what()));
+    }
   }
   const Index header = 4 * (1 + axes), found = static_cast<Index>(file.size()) - header;
-  require<FileError>(found == bytes, printable(file.path()), ": shape ", shape, " needs ", bytes, " bytes, ",
-                     found, " follow the header");
+  require<FileError>(found == shape.size(), printable(file.path()), ": shape ", shape, " needs ",
+                     shape.size(), " bytes, ", found, " follow the header");
   Tensor<std::uint8_t> values(shape);
   file.read(static_cast<std::uint64_t>(header), values.data(), values.span().size_bytes());
   return values;
