@@ -4,6 +4,7 @@
 //   g++ -std=c++20 -O3 -fopenmp -I include -I /usr/include/eigen3 bench/gemm.cpp -o gemm && ./gemm [seconds
 //   per line]
 #include <Eigen/Core>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -66,7 +67,7 @@ void eigen_product(const Line& line, const std::vector<float>& a, const std::vec
 }
 
 void measure(const Line& line, double peak, double budget) {
-  const auto [m, n, k] = line.shape;
+  const Index m = line.shape.m, n = line.shape.n, k = line.shape.k;
   std::vector<float> a(static_cast<std::size_t>(m * k), 0.5F), b(static_cast<std::size_t>(k * n), 0.25F),
       c(static_cast<std::size_t>(m * n));
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
