@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "gram/core/device.hpp"
+#include "gram/core/gradient_sink.hpp"
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/packed.hpp"
@@ -43,13 +44,6 @@ struct AttentionShape {
   Index images, heads, queries, keys, width, value_width;
   Index query_stride, key_stride, value_stride;
   double scale;
-};
-
-/// Where a gradient goes; data is null when nobody asks for it. Written in the order q, k, v.
-template <class T>
-struct AttentionSink {
-  T* data;
-  bool add;
 };
 
 /// Queries whose scores are in work at a time: 48 in the forward pass (they stay in the L1 cache), in the
@@ -135,7 +129,7 @@ class ScoreGradient {
     std::fill_n(m + dk_, s_.keys * s_.width, A(0));
   }
   /// dq = scale ds k and dk += ds^T (scale q) for the rows of one tile; scaled_q holds scale q.
-  void tile(A* m, Index rows, const A* ds, const A* scaled_q, AttentionSink<T> dq, bool wants_dk) const {
+  void tile(A* m, Index rows, const A* ds, const A* scaled_q, GradientSink<T> dq, bool wants_dk) const {
     if (dq.data) {
       cpu::multiply_packed({rows, s_.width, s_.keys}, ds, ld_, m + ks_, m + dq_, s_.width);
       cpu::attention_table<T>().scatter_rows(rows, s_.width, m + dq_, s_.width, static_cast<A>(s_.scale),
@@ -145,7 +139,7 @@ class ScoreGradient {
       cpu::gemm_outer({s_.keys, s_.width, rows}, ds, ld_, cpu::operand(scaled_q, s_.width, false), m + dk_,
                       s_.width, {.add = true}, m + outer_);
   }
-  void end(A* m, AttentionSink<T> dk) const {
+  void end(A* m, GradientSink<T> dk) const {
     if (dk.data)
       cpu::attention_table<T>().scatter_rows(s_.keys, s_.width, m + dk_, s_.width, 1, dk.data, s_.key_stride,
                                              dk.add);
@@ -156,11 +150,12 @@ class ScoreGradient {
   Index ld_, dq_, dk_, ks_, outer_;
 };
 
+/// Sinks may share memory: they are written in the order q, k, v.
 /// With p = exp(scale q k^T - lse), dp = dy v^T and ds = p (dp - sum p dp): dv = p^T dy, dq = scale ds k, dk
 /// = scale ds^T q.
 template <class T>
 void attention_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const T* v, const accum_t<T>* lse,
-                    const T* dy, AttentionSink<T> dq, AttentionSink<T> dk, AttentionSink<T> dv) {
+                    const T* dy, GradientSink<T> dq, GradientSink<T> dk, GradientSink<T> dv) {
   using A = accum_t<T>;
   const auto& table = cpu::attention_table<T>();
   const auto& tile = cpu::tile_table<A>();
@@ -201,7 +196,7 @@ void attention_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const 
         cpu::gemm_outer({s.keys, s.value_width, rows}, m + scores, ld,
                         cpu::operand(m + out, s.value_width, false), m + values, s.value_width, {.add = true},
                         m + outer);
-      const AttentionSink<T> rows_dq{dq.data ? dq.data + q0 + i * s.query_stride : nullptr, dq.add};
+      const GradientSink<T> rows_dq{dq.data ? dq.data + q0 + i * s.query_stride : nullptr, dq.add};
       score_gradient.tile(m, rows, m + ds, m + queries, rows_dq, dk.data);
     }
     score_gradient.end(m, {dk.data ? dk.data + k0 : nullptr, dk.add});
@@ -245,7 +240,7 @@ void attention_map(Cpu, const AttentionShape& s, const T* q, const T* k, T* map)
 /// ds = map (dmap - sum map dmap), dq = scale ds k, dk = scale ds^T q.
 template <class T>
 void attention_map_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const T* map, const T* dmap,
-                        AttentionSink<T> dq, AttentionSink<T> dk) {
+                        GradientSink<T> dq, GradientSink<T> dk) {
   using A = accum_t<T>;
   const auto& table = cpu::attention_table<T>();
   const Index step = attention_grad_tile(s), ld = round_up(s.keys, 16);
@@ -268,7 +263,7 @@ void attention_map_grad(Cpu, const AttentionShape& s, const T* q, const T* k, co
       table.gather_rows(rows, s.keys, map + first, s.keys, 1, m + p, ld);
       table.gather_rows(rows, s.keys, dmap + first, s.keys, 1, m + ds, ld);
       table.softmax_rows_grad(rows, s.keys, ld, nullptr, m + p, m + ds);
-      const AttentionSink<T> rows_dq{dq.data ? dq.data + q0 + i * s.query_stride : nullptr, dq.add};
+      const GradientSink<T> rows_dq{dq.data ? dq.data + q0 + i * s.query_stride : nullptr, dq.add};
       score_gradient.tile(m, rows, m + ds, m + queries, rows_dq, dk.data);
     }
     score_gradient.end(m, {dk.data ? dk.data + k0 : nullptr, dk.add});

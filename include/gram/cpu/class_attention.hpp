@@ -62,8 +62,8 @@ struct ClassAttentionPointers {
 /// to v_bias first.
 template <class A>
 struct ClassAttentionSinks {
-  AttentionSink<A> proj_weight, proj_bias, v_weight, v_bias;
-  AttentionSink<A> k_weight, k_bias, q_weight, q_bias, norm_weight, norm_bias, query;
+  GradientSink<A> proj_weight, proj_bias, v_weight, v_bias;
+  GradientSink<A> k_weight, k_bias, q_weight, q_bias, norm_weight, norm_bias, query;
 };
 
 /// Parts of the block that the forward pass keeps for the backward pass.

@@ -9,14 +9,14 @@ namespace gram::kernels {
 
 /// Memory of a sink, cleared when it is fresh.
 template <class A>
-A* cleared(AttentionSink<A> sink, Index size) {
+A* cleared(GradientSink<A> sink, Index size) {
   if (sink.data && !sink.add) std::fill_n(sink.data, size, A(0));
   return sink.data;
 }
 
 /// sink (columns) = sum of the rows of x (rows, columns)
 template <class A>
-void sum_rows_into(AttentionSink<A> sink, Index rows, Index columns, const A* x) {
+void sum_rows_into(GradientSink<A> sink, Index rows, Index columns, const A* x) {
   if (sink.data) sum_rows(Cpu{}, rows, columns, x, sink.data, sink.add);
 }
 
@@ -40,7 +40,7 @@ void affine_grad(const ClassAttentionShape& s, Index heads, const A* x, Index x_
 /// Gradients of class_attention. kept is what the forward pass left; sinks[m] for m < M.
 template <class A>
 void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassAttentionPointers<A>* weights,
-                          const A* kept, const A* dout, AttentionSink<A> dx,
+                          const A* kept, const A* dout, GradientSink<A> dx,
                           const ClassAttentionSinks<A>* sinks) {
   const auto& table = cpu::class_attention_table<A>();
   const Index N = s.images, L = s.tokens, C = s.channels, E = s.width, M = s.classifiers, R = s.rows(),

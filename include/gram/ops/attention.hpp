@@ -59,8 +59,7 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                   const GradientSink<T> to_q = dq.sink(), to_k = dk.sink(), to_v = dv.sink();
                   on(dy.device(), [&](auto device) {
                     kernels::attention_grad(device, shape, q.data(), k.data(), v.data(), lse.data(),
-                                            dy.data(), {to_q.data, to_q.add}, {to_k.data, to_k.add},
-                                            {to_v.data, to_v.add});
+                                            dy.data(), to_q, to_k, to_v);
                   });
                 });
 }
@@ -99,14 +98,13 @@ Tensor<T> attention_map(const Tensor<T>& q, const Tensor<T>& k, AttentionOptions
   const auto shape = detail::attention_shape("attention_map", q.shape(), k.shape(), k.shape(), options);
   Tensor<T> map({shape.images, shape.heads, shape.queries, shape.keys}, q.device());
   on(q.device(), [&](auto device) { kernels::attention_map(device, shape, q.data(), k.data(), map.data()); });
-  return record("attention_map", map, {q, k},
-                [=, dq = q.gradient(), dk = k.gradient()](const Tensor<T>& dmap) {
-                  const GradientSink<T> to_q = dq.sink(), to_k = dk.sink();
-                  on(dmap.device(), [&](auto device) {
-                    kernels::attention_map_grad(device, shape, q.data(), k.data(), map.data(), dmap.data(),
-                                                {to_q.data, to_q.add}, {to_k.data, to_k.add});
-                  });
-                });
+  return record(
+      "attention_map", map, {q, k}, [=, dq = q.gradient(), dk = k.gradient()](const Tensor<T>& dmap) {
+        const GradientSink<T> to_q = dq.sink(), to_k = dk.sink();
+        on(dmap.device(), [&](auto device) {
+          kernels::attention_map_grad(device, shape, q.data(), k.data(), map.data(), dmap.data(), to_q, to_k);
+        });
+      });
 }
 
 }  // namespace gram

@@ -76,12 +76,6 @@ std::vector<kernels::ClassAttentionPointers<T>> class_attention_pointers(
   return pointers;
 }
 
-template <Scalar T>
-kernels::AttentionSink<T> attention_sink(const Gradient<T>& gradient) {
-  const GradientSink<T> sink = gradient.sink();
-  return {sink.data, sink.add};
-}
-
 /// Memory for the gradients, asked for in the order in which the kernel writes it.
 template <Scalar T>
 std::vector<kernels::ClassAttentionSinks<T>> class_attention_sinks(
@@ -89,22 +83,22 @@ std::vector<kernels::ClassAttentionSinks<T>> class_attention_sinks(
   std::vector<kernels::ClassAttentionSinks<T>> sinks(weights.size());
   for (std::size_t m = 0; m < weights.size(); ++m) {
     const ClassAttentionWeights<T>& w = weights[m];
-    sinks[m].proj_weight = attention_sink(w.proj_weight.gradient()),
-    sinks[m].proj_bias = attention_sink(w.proj_bias.gradient());
-    sinks[m].v_weight = attention_sink(w.v_weight.gradient()),
-    sinks[m].v_bias = attention_sink(w.v_bias.gradient());
+    sinks[m].proj_weight = w.proj_weight.gradient().sink();
+    sinks[m].proj_bias = w.proj_bias.gradient().sink();
+    sinks[m].v_weight = w.v_weight.gradient().sink();
+    sinks[m].v_bias = w.v_bias.gradient().sink();
   }
   for (std::size_t m = 0; m < weights.size(); ++m) {
     const ClassAttentionWeights<T>& w = weights[m];
-    sinks[m].k_weight = attention_sink(w.k_weight.gradient()),
-    sinks[m].k_bias = attention_sink(w.k_bias.gradient());
-    sinks[m].q_weight = attention_sink(w.q_weight.gradient()),
-    sinks[m].q_bias = attention_sink(w.q_bias.gradient());
+    sinks[m].k_weight = w.k_weight.gradient().sink();
+    sinks[m].k_bias = w.k_bias.gradient().sink();
+    sinks[m].q_weight = w.q_weight.gradient().sink();
+    sinks[m].q_bias = w.q_bias.gradient().sink();
   }
   for (std::size_t m = 0; m < weights.size(); ++m) {
-    sinks[m].norm_weight = attention_sink(weights[m].norm_weight.gradient()),
-    sinks[m].norm_bias = attention_sink(weights[m].norm_bias.gradient());
-    sinks[m].query = attention_sink(dqueries[m]);
+    sinks[m].norm_weight = weights[m].norm_weight.gradient().sink();
+    sinks[m].norm_bias = weights[m].norm_bias.gradient().sink();
+    sinks[m].query = dqueries[m].sink();
   }
   return sinks;
 }
@@ -161,12 +155,12 @@ Tensor<T> class_attention(const Tensor<T>& tokens, const std::vector<Tensor<T>>&
         inputs.push_back(*x);
     return record("class_attention", y, inputs,
                   [shape, weights, kept, dqueries, dx = tokens.gradient()](const Tensor<T>& dy) {
-                    const GradientSink<T> to_x = dx.sink();
+                    const GradientSink<T> to_tokens = dx.sink();
                     const auto sinks = detail::class_attention_sinks(dqueries, weights);
                     on(dy.device(), [&](auto device) {
                       const auto pointers = detail::class_attention_pointers(weights);
                       kernels::class_attention_grad(device, shape, pointers.data(), kept.data(), dy.data(),
-                                                    {to_x.data, to_x.add}, sinks.data());
+                                                    to_tokens, sinks.data());
                     });
                   });
   }
