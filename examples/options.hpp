@@ -8,7 +8,7 @@ namespace examples {
 
 struct Options {
   std::string data = "textures";  ///< textures, fashion_mnist, mnist, cifar10 or cifar100
-  std::string folder;             ///< where the files of the data set lie; not needed for textures
+  std::string folder = {};        ///< where the files of the data set lie; not needed for textures
   std::int64_t epochs = 10;
   std::int64_t batch = 128;
   std::int64_t heads = 3;
@@ -17,7 +17,7 @@ struct Options {
   std::uint64_t seed = 1;
   int threads = 0;         ///< 0: all processors
   std::int64_t steps = 0;  ///< stop an epoch after so many steps; 0: all
-  std::string log;         ///< a CSV file
+  std::string log = {};    ///< a CSV file
 };
 
 /// Reads the command line into the defaults; prints help or an error and ends the program where that is asked

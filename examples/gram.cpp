@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// One command with verbs: gram models | info | run | bench. This file reads the command line; gram_verbs.cpp
+// does the work.
+#include "gram.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+int main(int argc, char** argv) {
+  examples::Arguments a;
+  void (*verb)(const examples::Arguments&) = nullptr;
+  CLI::App app("Gramian attention networks: what there is, what it costs, what it computes, how fast it is.");
+  app.require_subcommand(1);
+
+  const auto add_verb = [&](const char* name, const char* what, void (*f)(const examples::Arguments&)) {
+    CLI::App* sub = app.add_subcommand(name, what);
+    sub->callback([&verb, f] { verb = f; });
+    sub->option_defaults()->always_capture_default();
+    return sub;
+  };
+  const auto add_model = [&](CLI::App* sub) {
+    sub->add_option("--model", a.model, "name of a network; gram models lists them")->required();
+    sub->add_option("--classes", a.create.classes, "0: the network's own number")
+        ->check(CLI::NonNegativeNumber);
+    sub->add_option("--heads", a.create.heads, "classifier heads; 0: the network's own number")
+        ->check(CLI::NonNegativeNumber);
+    sub->add_option("--size", a.create.size, "side of the images; 0: the network's own")
+        ->check(CLI::NonNegativeNumber);
+  };
+  const auto add_threads = [&](CLI::App* sub) {
+    sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::NonNegativeNumber);
+  };
+
+  add_verb("models", "list the networks with parameters and multiply-accumulates", examples::list_models);
+
+  CLI::App* info = add_verb("info", "what a network is made of, module by module", examples::show_info);
+  add_model(info);
+  info->add_flag("--json", a.json, "print JSON");
+
+  CLI::App* run =
+      add_verb("run", "run a network on tensors from a file; all files are safetensors in PyTorch's layouts",
+               examples::run_model);
+  add_model(run);
+  add_threads(run);
+  run->add_option("--weights", a.weights, "weights under their published names")
+      ->required()
+      ->check(CLI::ExistingFile);
+  run->add_option("--input", a.input, "x (N, 3, H, W); with --backward also cot/logits0, ..")
+      ->required()
+      ->check(CLI::ExistingFile);
+  run->add_option("--output", a.output, "out/logits0, ..; grad/in/x, grad/param/NAME; after/NAME")
+      ->required();
+  run->add_flag("--train", a.train, "use batch statistics and write the running ones after the step");
+  run->add_flag("--backward", a.backward, "write the gradients of the sum over heads of <logits, cot>");
+
+  CLI::App* bench = add_verb("bench", "time inference or a training step", examples::bench_model);
+  add_model(bench);
+  add_threads(bench);
+  bench->add_option("--mode", a.mode, "infer or train")->check(CLI::IsMember({"infer", "train"}));
+  bench->add_option("--batch", a.batch, "images in a batch")->check(CLI::PositiveNumber);
+  bench->add_option("--seconds", a.seconds, "measure at least this long")->check(CLI::PositiveNumber);
+  bench->add_flag("--json", a.json, "print JSON");
+
+  try {
+    app.parse(argc, argv);
+    if (a.threads) gram::set_threads(a.threads);
+    verb(a);
+  } catch (const CLI::ParseError& end) {
+    return app.exit(end);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

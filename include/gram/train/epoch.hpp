@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// One pass over a data set: training, evaluation.
+#pragma once
+#include "gram/data/loader.hpp"
+#include "gram/loss/cross_entropy.hpp"
+#include "gram/nn/module.hpp"
+#include "gram/optim/clip.hpp"
+#include "gram/train/meter.hpp"
+#include "gram/train/progress.hpp"
+
+namespace gram {
+
+struct EpochOptions {
+  Index epoch = 1, epochs = 1;   ///< counted from 1
+  Index max_steps = 0;           ///< end after so many steps; 0: the whole data set
+  double max_norm = 0;           ///< clip the norm of all gradients; 0: do not
+  Progress* progress = nullptr;  ///< shows a line while it runs
+};
+
+/// Trains for one pass over the loader's data and returns what was seen. A step is: logits of all heads,
+/// loss, gradients, update.
+///   loss(logits, batch)  -> Tensor<T>, a scalar
+///   learning_rate(step)  -> double, for step 0, 1, .. of the whole training
+template <Scalar T, class Model, class Optimizer, class Loss, class Schedule>
+Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& loss,
+                  Schedule&& learning_rate, const EpochOptions& options = {}) {
+  using Clock = std::chrono::steady_clock;
+  const Index steps = options.max_steps ? std::min(options.max_steps, loader.batches()) : loader.batches();
+  const Clock::time_point start = Clock::now();
+  train(model);
+  Meter meter;
+  typename Loader<T>::Epoch batches = loader.epoch(options.epoch);
+  for (Index step = 0; step < steps; ++step) {
+    const Batch<T>& batch = *batches.next();
+    optimizer.set_lr(learning_rate((options.epoch - 1) * steps + step));
+    const std::vector<Tensor<T>> logits = model(batch.images);
+    const Tensor<T> objective = loss(logits, batch);
+    optimizer.zero_grad();
+    backward(objective);
+    if (options.max_norm > 0) clip_grad_norm(optimizer.parameters(), options.max_norm);
+    optimizer.step();
+    meter.add(static_cast<double>(objective.item()), logits, batch.labels);
+    if (options.progress)
+      options.progress->show({.epoch = options.epoch,
+                              .epochs = options.epochs,
+                              .step = step + 1,
+                              .steps = steps,
+                              .images = meter.images(),
+                              .seconds = std::chrono::duration<double>(Clock::now() - start).count(),
+                              .loss = meter.loss(),
+                              .accuracy = meter.accuracy(),
+                              .head_accuracy = meter.head_accuracy(),
+                              .learning_rate = optimizer.lr()});
+  }
+  return meter;
+}
+
+/// Evaluates a model with running statistics and without dropout. The prediction is the argmax of the sum of
+/// the heads' logits, the loss the cross-entropy of that sum (the released code's validation). The model is
+/// left in training mode.
+template <Scalar T, class Model>
+Meter evaluate(Model& model, Loader<T>& loader) {
+  const NoGrad off;
+  eval(model);
+  Meter meter;
+  for (const Batch<T>& batch : loader.epoch(0)) {
+    const std::vector<Tensor<T>> logits = model(batch.images);
+    Tensor<T> sum = logits.at(0);
+    for (std::size_t i = 1; i < logits.size(); ++i) sum = add(sum, logits[i]);
+    meter.add(static_cast<double>(cross_entropy(sum, batch.labels).item()), logits, batch.labels);
+  }
+  train(model);
+  return meter;
+}
+
+}  // namespace gram

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Runs the examples for a few steps and checks what they print: check_examples.sh [folder of the built examples]
+set -eu
+cd "$(dirname "$0")/.."
+examples=${1:-build/release/examples}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+at_least() { # name, percent, file: the last test accuracy printed there
+  reached=$(grep -o 'test accuracy [0-9.]*' "$3" | tail -n 1 | grep -o '[0-9.]*$')
+  echo "$1: test accuracy $reached %, at least $2 % is expected"
+  awk -v a="$reached" -v b="$2" 'BEGIN { exit !(a >= b) }'
+}
+
+"$examples/train_ga_resnet" --epochs 2 --steps 40 --batch 64 --log "$work/log.csv" > "$work/resnet" 2> /dev/null
+at_least train_ga_resnet 20 "$work/resnet"
+[ "$(wc -l < "$work/log.csv")" = 3 ] || { echo "log.csv should have a header and two rows"; exit 1; }
+"$examples/train_ga_vit" --epochs 1 --steps 60 --batch 64 > "$work/vit" 2> /dev/null
+at_least train_ga_vit 13 "$work/vit"
+
+"$examples/demo" 1 400 "$work/curves.png" > "$work/demo" 2> /dev/null
+grep -q 'three Gramian heads' "$work/demo" && [ -s "$work/curves.png" ] || { cat "$work/demo"; exit 1; }
+
+"$examples/gram" models | grep -q '^ga_resnet50 .*41.286 M'
+"$examples/gram" info --model ga_vit_s --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["parameters"] == 27702056'
+"$examples/gram" bench --model ga_resnet29 --mode train --batch 4 --seconds 0.1 --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["images_per_second"] > 0'
+! "$examples/gram" info --model ga_resnt50 2> "$work/error" && grep -q "did you mean 'ga_resnet50'" "$work/error"
+! "$examples/train_ga_resnet" --data cifar10 --folder /nowhere 2> "$work/error" > /dev/null && grep -q '/nowhere' "$work/error"
+echo "all examples do what they should"
