@@ -17,7 +17,7 @@ TEST_CASE("long axes show their first and last three entries") {
   CHECK(to_text(arange<std::int64_t>(6)) == "int64 (6)\n[0, 1, 2, 3, 4, 5]");
   CHECK(to_text(generate<double>({7, 1}, [](Index i) { return i; })) ==
         "double (7, 1)\n[[0],\n [1],\n [2],\n ...,\n [4],\n [5],\n [6]]");
-  CHECK(to_text(zeros<float>({100, 100, 100, 100})).size() < 12000);
+  CHECK(to_text(zeros<float>({20, 20, 20, 20})).size() < 12000);
 }
 
 TEST_CASE("scalars, empty and undefined tensors, every element type") {
