@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <array>
 #include <cmath>
+#include <limits>
+#include <numbers>
 
 #include "gram/tensor/create.hpp"
 
@@ -32,26 +35,46 @@ template <Scalar T>
 Tensor<T> uniform(const Shape& shape, double bound, Rng& rng) {
   return rand<T>(shape, -bound, bound, rng.key());
 }
-/// Normal with mean 0.
-template <Scalar T>
-Tensor<T> normal(const Shape& shape, double deviation, Rng& rng) {
-  return generate<T>(shape, [key = rng.key(), deviation](Index i) {
-    return deviation * key.normal(static_cast<std::uint64_t>(i));
-  });
+/// Four standard normal numbers from one counter (Box and Muller, in float): networks start with tens of
+/// millions.
+inline std::array<float, 4> four_normals(RandomKey key, std::uint64_t counter) {
+  const auto bits = key.bits(counter);
+  const auto open_unit = [](std::uint32_t r) { return (static_cast<float>(r >> 8U) + 0.5F) * 0x1p-24F; };
+  std::array<float, 4> values;
+  for (std::size_t pair = 0; pair < 4; pair += 2) {
+    const float radius = std::sqrt(-2 * std::log(open_unit(bits[pair])));
+    const float angle = 2 * std::numbers::pi_v<float> * open_unit(bits[pair + 1]);
+    values[pair] = radius * std::cos(angle), values[pair + 1] = radius * std::sin(angle);
+  }
+  return values;
 }
+
 /// Normal with mean 0, drawn again while outside [-cut, cut], as torch.nn.init.trunc_normal_(std, a=-cut,
 /// b=cut): the cut is absolute. Pass cut = 2 deviation for the form that cuts at two standard deviations.
 template <Scalar T>
 Tensor<T> truncated_normal(const Shape& shape, double deviation, Rng& rng, double cut = 2) {
   require<ArgumentError>(deviation >= 0 && cut > 0, "truncated_normal: deviation is ", deviation, " and cut ",
                          cut, "; neither may be negative, cut not zero");
-  const auto size = static_cast<std::uint64_t>(shape.size());
-  return generate<T>(shape, [key = rng.key(), deviation, cut, size](Index i) {
-    auto position = static_cast<std::uint64_t>(i);
-    double value = deviation * key.normal(position);
-    while (std::abs(value) > cut) value = deviation * key.normal(position += size);
-    return value;
+  Tensor<T> y(shape);
+  const Index size = shape.size(), blocks = ceil_div(size, 4);
+  parallel_for(blocks, 4096, [&, key = rng.key()](Index begin, Index end) {
+    for (Index block = begin; block < end; ++block) {
+      const auto four = four_normals(key, static_cast<std::uint64_t>(block));
+      for (Index i = 4 * block; i < (std::min)(size, 4 * block + 4); ++i) {
+        double value = deviation * static_cast<double>(four[static_cast<std::size_t>(i % 4)]);
+        for (auto again = static_cast<std::uint64_t>(i); std::abs(value) > cut;)
+          value = deviation *
+                  static_cast<double>(four_normals(key, again += static_cast<std::uint64_t>(size))[0]);
+        y.data()[i] = static_cast<T>(value);
+      }
+    }
   });
+  return y;
+}
+/// Normal with mean 0.
+template <Scalar T>
+Tensor<T> normal(const Shape& shape, double deviation, Rng& rng) {
+  return truncated_normal<T>(shape, deviation, rng, std::numeric_limits<double>::infinity());
 }
 /// Normal with variance gain^2 / fan (arXiv:1502.01852); gain sqrt(2) is that of ReLU.
 template <Scalar T>
