@@ -39,7 +39,7 @@ Tensor<T> textbook(const Heads<T>& heads, Reduction reduction) {
 
 template <class T>
 void agree_with_textbook(double tolerance) {
-  for (const Shape& shape : {Shape{1, 1}, Shape{1, 5}, Shape{4, 1}, Shape{7, 19}, Shape{40, 1000}})
+  for (const Shape& shape : {Shape{1, 1}, Shape{1, 5}, Shape{4, 1}, Shape{7, 19}, Shape{20, 300}})
     for (const Reduction reduction : {Reduction::element_mean, Reduction::batch_mean, Reduction::sum}) {
       auto ours = random_heads<T>(3, shape), theirs = random_heads<T>(3, shape);
       for (std::size_t k = 0; k < 3; ++k) ours[k].set_requires_grad(), theirs[k].set_requires_grad();
