@@ -45,7 +45,7 @@ Tensor<T> expected(const Tensor<T>& x, auto&& scalar) {
 }  // namespace
 
 TEST_CASE("activations agree with their scalar forms in every element type and size") {
-  for_each_activation([](const char* name, auto&& f, auto&& scalar) {
+  for_each_activation([](const std::string& name, auto&& f, auto&& scalar) {
     CAPTURE(name);
     for (const Index n : {0, 1, 3, 16, 17, 1000}) {
       const auto x = rand<double>({n}, -9, 9, 3);
@@ -59,7 +59,7 @@ TEST_CASE("activations agree with their scalar forms in every element type and s
 }
 
 TEST_CASE("gradients of activations agree with central differences") {
-  for_each_activation([](const char* name, auto&& f, auto&&) {
+  for_each_activation([](const std::string& name, auto&& f, auto&&) {
     CAPTURE(name);
     CHECK(gradcheck(f, randn<double>({5, 7}, 1)) < 1e-6);
     CHECK(gradcheck(f, rand<double>({1}, -8, 8, 2)) < 1e-6);

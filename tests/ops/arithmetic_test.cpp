@@ -87,7 +87,7 @@ TEST_CASE("gradients of functions of one tensor agree with central differences")
 }
 
 TEST_CASE("gradients of broadcasting operations agree with central differences") {
-  for_each_binary([](const char* name, auto&& f) {
+  for_each_binary([](const std::string& name, auto&& f) {
     CAPTURE(name);
     const auto check = [&](const Shape& a, const Shape& b) {
       CAPTURE(to_text(a) + to_text(b));
