@@ -7,6 +7,8 @@ using namespace gram;
 using test::Agreement;
 using test::Golden;
 
+namespace {
+
 /// Our name -> the name in the files, which have one block in a stage and number them through.
 std::string file_name(std::string name) {
   for (const int s : {1, 2, 3}) {
@@ -29,6 +31,8 @@ typename GaCifar<T>::Options tiny(bool bottleneck) {
           .embedding_groups = 4,
           .mlp_groups = 4};
 }
+
+}  // namespace
 
 TEST_CASE_TEMPLATE("a tiny GA-ResNet for 32 x 32 images agrees with the reference", T, float, double) {
   for (const bool bottleneck : {true, false}) {

@@ -8,6 +8,8 @@ using namespace gram;
 using test::Agreement;
 using test::Golden;
 
+namespace {
+
 /// Our name -> the name in the files, which count the layers of the stem and the stages from 0.
 std::string file_name(std::string name) {
   const auto starts = [&](const char* prefix) { return name.starts_with(prefix); };
@@ -43,6 +45,8 @@ typename GaResNet<T>::Options tiny(HeadKind head) {
           .embedding_groups = 8,
           .embed = 8};
 }
+
+}  // namespace
 
 TEST_CASE_TEMPLATE("a tiny GA-ResNet agrees with the reference", T, float, double) {
   struct Case {

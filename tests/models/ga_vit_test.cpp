@@ -7,6 +7,8 @@ using namespace gram;
 using test::Agreement;
 using test::Golden;
 
+namespace {
+
 /// Our name -> the name in the file, whose blocks have no folders for attention and MLP.
 std::string file_name(std::string name) {
   for (const std::string part : {".attn.qkv.", ".attn.proj.", ".mlp."})
@@ -26,6 +28,8 @@ typename GaVit<T>::Options tiny() {
           .embedding_groups = 8,
           .embed = 8};
 }
+
+}  // namespace
 
 TEST_CASE_TEMPLATE("a tiny GA-ViT agrees with the reference", T, float, double) {
   const Golden golden("own_ga_vit_tiny_eval");

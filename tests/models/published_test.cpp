@@ -11,6 +11,8 @@
 
 using namespace gram;
 
+namespace {
+
 /// "41.3" for 41,285,924 with the unit 1e6.
 std::string in_units(Index value, double unit, int digits) {
   char text[40];
@@ -19,6 +21,8 @@ std::string in_units(Index value, double unit, int digits) {
 }
 std::string millions(Index value, int digits) { return in_units(value, 1e6, digits); }
 std::string billions(Index value, int digits) { return in_units(value, 1e9, digits); }
+
+}  // namespace
 
 TEST_CASE("GA-ResNet50 has the published number of parameters with either head") {
   struct Row {

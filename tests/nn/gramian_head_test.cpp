@@ -8,6 +8,8 @@ using namespace gram;
 using test::Agreement;
 using test::Golden;
 
+namespace {
+
 /// Heads in the textbook form under the names of the files: gram_contraction.K.0, ..
 template <Scalar T>
 struct TextbookHeads {
@@ -22,6 +24,8 @@ struct TextbookHeads {
   }
   std::vector<GramianHead<T>> heads;
 };
+
+}  // namespace
 
 TEST_CASE_TEMPLATE("Gramian heads in the textbook form agree with the released code", T, float, double) {
   struct Case {
@@ -49,7 +53,7 @@ TEST_CASE_TEMPLATE("Gramian heads in the textbook form agree with the released c
                         {"ga_head_cswin_nolayer_train", 1, cswin},
                         {"ga_head_cswin_nolayer_eval", 1, cswin}};
   for (const auto& [file, count, options] : cases) {
-    CAPTURE(file);
+    CAPTURE(std::string(file));
     const Golden golden(file);
     if (!golden.available()) return;
     Rng rng(1);
@@ -67,7 +71,7 @@ TEST_CASE_TEMPLATE("Gramian heads in the textbook form agree with the released c
 
 TEST_CASE_TEMPLATE("the Gram vector agrees with the released code", T, float, double) {
   for (const std::string file : {"ga_gram_eval", "ga_gram_train"}) {
-    CAPTURE(file);
+    CAPTURE(std::string(file));
     const Golden golden(file);
     if (!golden.available()) return;
     Activate<T> no_parameters;

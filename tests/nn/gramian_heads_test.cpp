@@ -8,6 +8,8 @@ using namespace gram;
 using test::Agreement;
 using test::Golden;
 
+namespace {
+
 /// The heads of a fused layer, one after another in the textbook form, over one map or over a map for each.
 template <class Heads>
 std::vector<Tensor<double>> textbook(const Heads& fused, const std::vector<Tensor<double>>& maps) {
@@ -60,6 +62,8 @@ void scramble(Heads& heads) {
     std::copy(values.span().begin(), values.span().end(), p.data());
   });
 }
+
+}  // namespace
 
 TEST_CASE("fused Gramian heads equal the textbook form to 1e-12, outputs and gradients") {
   for (const Index count : {1, 2, 5})
@@ -144,7 +148,7 @@ TEST_CASE_TEMPLATE("fused Gramian heads agree with the released code", T, float,
                         {"ga_head_cswin_nolayer_train", {"logits0"}, cswin},
                         {"ga_head_cswin_nolayer_eval", {"logits0"}, cswin}};
   for (const auto& [file, outputs, options] : cases) {
-    CAPTURE(file);
+    CAPTURE(std::string(file));
     const Golden golden(file);
     if (!golden.available()) return;
     Rng rng(1);

@@ -5,9 +5,13 @@
 
 using namespace gram;
 
+namespace {
+
 struct Nothing {
   void visit(auto&&) {}
 };
+
+}  // namespace
 
 TEST_CASE_TEMPLATE("the grouped MLP agrees with the released code", T, float, double) {
   const test::Golden golden("ga_group_mlp");

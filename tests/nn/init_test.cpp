@@ -5,6 +5,8 @@
 
 using namespace gram;
 
+namespace {
+
 /// Mean, standard deviation and largest magnitude.
 struct Spread {
   double mean = 0, deviation = 0, largest = 0;
@@ -15,6 +17,8 @@ struct Spread {
     deviation = std::sqrt(squares / static_cast<double>(x.size()) - mean * mean);
   }
 };
+
+}  // namespace
 
 TEST_CASE("fans count the kernel's area, from memory order (O, Kh, Kw, I)") {
   CHECK(init::fans({8, 3, 5, 4}).in == 60);

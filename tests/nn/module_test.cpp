@@ -6,6 +6,8 @@
 
 using namespace gram;
 
+namespace {
+
 struct Leaf {
   void visit(auto&& parts) {
     parts("weight", weight), parts("bias", bias), parts("mean", mean), parts("mode", mode);
@@ -26,6 +28,8 @@ struct Net {
   Rng rng{1};
   Parameter<double> scale{ones<double>({4})};
 };
+
+}  // namespace
 
 TEST_CASE("parts are named by dotted paths, elements of vectors by number, absent parts not at all") {
   Net net;

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "gram/models/registry.hpp"
+
+#include "support.hpp"
+
+using namespace gram;
+
+TEST_CASE("every small model can be made by name and gives the logits of its heads") {
+  for (const std::string& name : models::names()) {
+    if (name.ends_with("resnet50") || name.ends_with("vit_s") || name.ends_with("vit_m")) continue;
+    CAPTURE(name);
+    Rng rng(1);
+    auto model = models::create<float>(name, {.classes = 7, .heads = 2}, rng);
+    CHECK(model.info().name == name);
+    CHECK(model.info().size == Pair(32));
+    eval(model);
+    const NoGrad off;
+    const auto logits = model(randn<float>({1, 32, 32, 3}, 1));
+    REQUIRE(logits.size() == 2);
+    CHECK(logits[1].shape() == Shape{1, 7});
+  }
+}
+
+TEST_CASE("a model made by name is a layer like any other") {
+  Rng rng(1), same(1);
+  auto model = models::create<float>("ga_resnet29", {.classes = 10, .heads = 3}, rng);
+  GaCifar<float> direct({.classes = 10, .heads = 3}, same);
+  CHECK(parameter_count(model) == parameter_count(direct));
+  std::string one, other;
+  for_each_part(model, [&](const std::string& name, auto&) { one += name + " "; });
+  for_each_part(direct, [&](const std::string& name, auto&) { other += name + " "; });
+  CHECK(one == other);
+  const auto x = randn<float>({2, 32, 32, 3}, 4);
+  CHECK(test::identical(model(x)[2].detach(), direct(x)[2].detach()));
+
+  eval(model);
+  for_each_part(model, []<class Part>(const std::string&, Part& part) {
+    if constexpr (std::is_same_v<Part, Mode>) CHECK_FALSE(part.training);
+  });
+  auto moved = std::move(model);
+  CHECK(parameter_count(moved) == parameter_count(direct));
+}
+
+TEST_CASE("bf16 networks keep their norms in float and run forward and backward") {
+  Rng rng(1);
+  auto model = models::create<bf16>("ga_vit_tiny", {.classes = 10, .heads = 2}, rng);
+  int wide = 0, narrow = 0;
+  for_each_parameter(model, [&]<class T>(const std::string& name, const Parameter<T>&) {
+    const bool norm = std::same_as<T, float>;
+    (norm ? wide : narrow) += 1;
+    if (norm)
+      CHECK_MESSAGE((name.find("norm") != std::string::npos || name.find(".1.") != std::string::npos), name);
+  });
+  CHECK(wide > 10);
+  CHECK(narrow > 10);
+  const auto logits = model(randn<bf16>({2, 32, 32, 3}, 4));
+  backward<bf16>({{logits[0], ones<bf16>({2, 10})}, {logits[1], ones<bf16>({2, 10})}});
+  for_each_parameter(model,
+                     [](const std::string& name, const auto& p) { CHECK_MESSAGE(p.grad().defined(), name); });
+}
+
+TEST_CASE("unknown names and options a network does not have are refused") {
+  Rng rng(1);
+  const auto error = [&](const char* name, models::CreateOptions options) {
+    return test::error_of([&] { models::create<float>(name, options, rng); });
+  };
+  CHECK(error("ga_resnet92", {})
+            .starts_with("create: unknown model 'ga_resnet92'; did you mean 'ga_resnet29'? Known: "));
+  CHECK(error("ga_resnet29", {.drop_path = 0.1}) == "create: ga_resnet29 has no option drop_path");
+  CHECK(error("resnet29", {.dim = 64}) == "create: resnet29 has no option dim");
+  CHECK(error("ga_vit_tiny", {.cardinality = 2}) == "create: ga_vit_tiny has no option cardinality");
+  CHECK(error("ga_resnet29", {.classes = -1}) ==
+        "create: classes -1, heads 0, size 0; none may be negative (0: the network's default)");
+  auto model = models::create<float>("resnet29", {.classes = 10}, rng);
+  CHECK(test::error_of([&] {
+          model(zeros<float>({1, 32, 32, 1}));
+        }) == "resnet29: input has shape (1, 32, 32, 1); images (N, H, W, 3) are expected");
+}
