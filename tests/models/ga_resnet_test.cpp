@@ -59,7 +59,8 @@ TEST_CASE_TEMPLATE("a tiny GA-ResNet agrees with the reference", T, float, doubl
        {Case{"own_ga_resnet_tiny_gram_eval", HeadKind::gram, false, 1e-5},
         Case{"own_ga_resnet_tiny_cait_eval", HeadKind::cait, false, 1e-5},
         Case{"own_ga_resnet_tiny_gram_train", HeadKind::gram, true, 1e-4}}) {
-    CAPTURE(std::string(file));
+    const std::string name = file;
+    CAPTURE(name);
     const Golden golden(file);
     if (!golden.available()) return;
     Rng rng(1);

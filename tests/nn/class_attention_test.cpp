@@ -17,7 +17,8 @@ TEST_CASE_TEMPLATE("class attention agrees with the released code", T, float, do
                         {"ga_class_attn_expansion", {.channels = 64, .embed = 16, .heads = 8}},
                         {"ga_class_attn_bias", {.channels = 32, .embed = 24, .heads = 4, .qkv_bias = true}}};
   for (const auto& [file, options] : cases) {
-    CAPTURE(std::string(file));
+    const std::string name = file;
+    CAPTURE(name);
     const Golden golden(file);
     if (!golden.available()) return;
     Rng rng(1);
@@ -37,7 +38,8 @@ TEST_CASE_TEMPLATE("the layer-scale block of class attention agrees with the rel
   const Case cases[] = {{"ga_ls_block_groups2", {.channels = 64, .embed = 16, .mlp_groups = 2}},
                         {"ga_ls_block_groups4", {.channels = 32, .embed = 16, .mlp_groups = 4}}};
   for (const auto& [file, options] : cases) {
-    CAPTURE(std::string(file));
+    const std::string name = file;
+    CAPTURE(name);
     const Golden golden(file);
     if (!golden.available()) return;
     Rng rng(1);

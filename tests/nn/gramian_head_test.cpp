@@ -53,7 +53,8 @@ TEST_CASE_TEMPLATE("Gramian heads in the textbook form agree with the released c
                         {"ga_head_cswin_nolayer_train", 1, cswin},
                         {"ga_head_cswin_nolayer_eval", 1, cswin}};
   for (const auto& [file, count, options] : cases) {
-    CAPTURE(std::string(file));
+    const std::string name = file;
+    CAPTURE(name);
     const Golden golden(file);
     if (!golden.available()) return;
     Rng rng(1);
@@ -71,7 +72,8 @@ TEST_CASE_TEMPLATE("Gramian heads in the textbook form agree with the released c
 
 TEST_CASE_TEMPLATE("the Gram vector agrees with the released code", T, float, double) {
   for (const std::string file : {"ga_gram_eval", "ga_gram_train"}) {
-    CAPTURE(std::string(file));
+    const std::string name = file;
+    CAPTURE(name);
     const Golden golden(file);
     if (!golden.available()) return;
     Activate<T> no_parameters;

@@ -148,7 +148,8 @@ TEST_CASE_TEMPLATE("fused Gramian heads agree with the released code", T, float,
                         {"ga_head_cswin_nolayer_train", {"logits0"}, cswin},
                         {"ga_head_cswin_nolayer_eval", {"logits0"}, cswin}};
   for (const auto& [file, outputs, options] : cases) {
-    CAPTURE(std::string(file));
+    const std::string name = file;
+    CAPTURE(name);
     const Golden golden(file);
     if (!golden.available()) return;
     Rng rng(1);
