@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "gram/tensor/create.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How good and how different the heads of a network are.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

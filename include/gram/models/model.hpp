@@ -4,6 +4,7 @@
 #include <variant>
 #include <vector>
 
+#include "gram/core/pair.hpp"
 #include "gram/nn/module.hpp"
 
 namespace gram::models {
