@@ -32,7 +32,7 @@ bool close(const Tensor<T>& a, const Tensor<T>& b, double tolerance) {
   return distance(a, b) <= tolerance;
 }
 template <Scalar T>
-bool close(const Tensor<T>& a, std::initializer_list<T> values, double tolerance) {
+bool close(const Tensor<T>& a, std::initializer_list<std::type_identity_t<T>> values, double tolerance) {
   return static_cast<Index>(values.size()) == a.size() && close(a, Tensor<T>(a.shape(), values), tolerance);
 }
 
