@@ -106,3 +106,13 @@ TEST_CASE("cardinalities that do not divide are refused") {
   CHECK(test::error_of([&] { GaCifar<float>(options, rng); }) ==
         "Pointwise: 3 groups; they must divide 448 inputs and 16 outputs");
 }
+
+TEST_CASE("an empty batch is refused in training, by the first norm, and gives no rows in evaluation") {
+  Rng rng(1);
+  GaCifar<float> model(tiny<float>(true), rng);
+  const auto nothing = zeros<float>({0, 32, 32, 3});
+  CHECK(test::error_of([&] { model(nothing); }) ==
+        "bn1: batch_norm: x has shape (0, 32, 32, 16), but training expects more than 1 value per channel");
+  eval(model);
+  CHECK(model(nothing)[1].shape() == Shape{0, 10});
+}
