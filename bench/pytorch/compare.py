@@ -3,6 +3,7 @@
 """Runs one network with random weights in PyTorch (float64) and through `gram run`, and compares logits, gradients and running
 statistics: compare.py --gram build/release/examples/gram --model ga_resnet29 --heads 3 --train"""
 import argparse
+import copy
 import pathlib
 import subprocess
 import sys
@@ -36,6 +37,26 @@ def randomise(model, generator):
             b.copy_(0.5 + torch.rand(b.shape, generator=generator))
 
 
+def results(model, x, cot, train):
+    leaf = x.clone().requires_grad_()
+    logits = model(leaf)
+    sum((z * c).sum() for z, c in zip(logits, cot)).backward()
+    all = {f"out/logits{i}": z.detach() for i, z in enumerate(logits)} | {"grad/in/x": leaf.grad}
+    all |= {f"grad/param/{name}": p.grad for name, p in model.named_parameters()}
+    if train:
+        all |= {f"after/{name}": b for name, b in model.named_buffers() if not name.endswith("num_batches_tracked")}
+    return all
+
+
+def errors(expected, ours, prefix):
+    """Largest error over the largest value, and the error's norm over the values' norm. A value within rounding of a ReLU's corner
+    may fall on either side and moves a few gradients a lot: it shows in the first figure, hardly in the second."""
+    names = [n for n in expected if n.startswith(prefix)]
+    difference = torch.cat([(expected[n].double() - ours[n].double()).flatten() for n in names])
+    values = torch.cat([expected[n].double().flatten() for n in names])
+    return (difference.abs().max() / values.abs().max()).item(), (difference.norm() / values.norm()).item()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gram", required=True, help="the gram program")
@@ -65,28 +86,19 @@ def main():
                         "--input", f("in"), "--output", f("out"), "--backward", *(["--train"] if o.train else [])], check=True)
         ours = tensors.load(f("out"))
 
-    leaf = x.double().requires_grad_()
-    logits = model(leaf)
-    sum((z * c).sum() for z, c in zip(logits, cot)).backward()
-    expected = {f"out/logits{i}": z for i, z in enumerate(logits)} | {"grad/in/x": leaf.grad}
-    expected |= {f"grad/param/{name}": p.grad for name, p in model.named_parameters()}
-    if o.train:
-        expected |= {f"after/{name}": b for name, b in model.named_buffers() if not name.endswith("num_batches_tracked")}
+    single = copy.deepcopy(model).float()
+    expected, pytorch = results(model, x.double(), cot, o.train), results(single, x, cot, o.train)
 
     if missing := sorted(expected.keys() - ours.keys()):
         sys.exit(f"missing in the output of gram run: {missing[:5]} ({len(missing)} in all)")
     groups = {"logits": "out/", "input gradient": "grad/in/", "parameter gradients": "grad/param/", "running statistics": "after/"}
     failed = False
+    limit = 1e-3 if o.train else 1e-4
     for label, prefix in groups.items():
-        names = [n for n in expected if n.startswith(prefix)]
-        if not names:
-            continue
-        largest = max(expected[n].abs().max().item() for n in names)
-        errors = {n: (expected[n] - ours[n].double()).abs().max().item() / largest for n in names}
-        worst = max(errors, key=errors.get)
-        limit = 1e-4 if o.train else 2e-5
-        failed |= not errors[worst] < limit
-        print(f"{label:20} max error / largest value {errors[worst]:.1e} (limit {limit:g}) in {worst}")
+        if any(n.startswith(prefix) for n in expected):
+            ours_error, theirs = errors(expected, ours, prefix), errors(expected, pytorch, prefix)
+            failed |= not ours_error[1] < max(limit, 3 * theirs[1])
+            print(f"{label:20} gram: max {ours_error[0]:.1e} norm {ours_error[1]:.1e}   PyTorch float32: max {theirs[0]:.1e} norm {theirs[1]:.1e}")
     sys.exit(failed)
 
 
