@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Builds a project that uses gram through add_subdirectory, and again through an installed package: check_consumer.sh [compiler]
+# Builds a project that uses gram: the headers through add_subdirectory, and the compiled library from an installation of a
+# build that is done.   check_consumer.sh compiler build-folder
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export CXX=${1:-c++}
-cmake -S "$root/tests/consumer" -B "$work/sub" -DGRAM_SUBDIRECTORY="$root" > "$work/log" && cmake --build "$work/sub" --target consumer >> "$work/log" || { cat "$work/log"; exit 1; }
-"$work/sub/consumer"
-cmake -S "$root" -B "$work/build" -DCMAKE_INSTALL_PREFIX="$work/prefix" -DGRAM_BUILD_TESTS=OFF -DGRAM_BUILD_EXAMPLES=OFF -DGRAM_BUILD_BENCH=OFF > "$work/log" &&
-  cmake --build "$work/build" --parallel >> "$work/log" && cmake --install "$work/build" >> "$work/log" &&
-  cmake -S "$root/tests/consumer" -B "$work/found" -DCMAKE_PREFIX_PATH="$work/prefix" >> "$work/log" &&
-  cmake --build "$work/found" >> "$work/log" || { cat "$work/log"; exit 1; }
-"$work/found/consumer"
+export CXX=$1
+{
+  cmake -S "$root/tests/consumer" -B "$work/sub" -DGRAM_SUBDIRECTORY="$root" -DGRAM_TARGET=gram::gram
+  cmake --build "$work/sub" --target consumer
+  cmake --install "$2" --prefix "$work/prefix"
+  cmake -S "$root/tests/consumer" -B "$work/found" -DCMAKE_PREFIX_PATH="$work/prefix" -DGRAM_TARGET=gram::compiled
+  cmake --build "$work/found"
+} > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+"$work/sub/consumer" && "$work/found/consumer"
