@@ -11,19 +11,19 @@ using namespace gram;
 int main(int argc, char** argv) try {
   const examples::Options o =
       examples::parse(argc, argv, "Trains a small GA-ViT on images of 32 x 32 pixels.",
-                      {.epochs = 10, .learning_rate = 1e-3});
+                      {.epochs = 10, .learning_rate = 2e-3});
   if (o.threads) set_threads(o.threads);
 
-  // Data: crops of padded images, normalised.
+  // Data: photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
   const Dataset test_set = open_dataset(o.data, o.folder, Split::test, {.count = 10000});
   const ChannelStatistics statistics = channel_statistics(train_set.images);
   const bool photographs = o.data.starts_with("cifar");
-  Loader<float> train_loader(train_set,
-                             {.batch = o.batch,
-                              .shuffle = true,
-                              .seed = o.seed,
-                              .transform = {.pad = 2, .flip = photographs, .normalize = statistics}});
+  Loader<float> train_loader(
+      train_set, {.batch = o.batch,
+                  .shuffle = true,
+                  .seed = o.seed,
+                  .transform = {.pad = photographs ? 4 : 0, .flip = photographs, .normalize = statistics}});
   Loader<float> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
 
   // Model: a vision transformer without class token; its tokens feed the Gramian heads.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// With gram::compiled: tells the compiler what it need not compile again. Included by gram.hpp; those who include single
-// headers link the same library and compile a little more.
+// With gram::compiled: tells the compiler what it need not compile again. Included by gram.hpp; those who
+// include single headers link the same library and compile a little more.
 #pragma once
 #if defined(GRAM_COMPILED)
 #include "gram/gram.hpp"

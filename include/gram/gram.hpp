@@ -11,6 +11,7 @@
 #include "gram/core/random.hpp"
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
+
 #include "gram/tensor/checkpoint.hpp"
 #include "gram/tensor/create.hpp"
 #include "gram/tensor/gradcheck.hpp"
@@ -20,6 +21,7 @@
 #include "gram/tensor/tape.hpp"
 #include "gram/tensor/tensor.hpp"
 #include "gram/tensor/views.hpp"
+
 #include "gram/ops/activation.hpp"
 #include "gram/ops/arithmetic.hpp"
 #include "gram/ops/attention.hpp"
@@ -41,6 +43,7 @@
 #include "gram/ops/resize.hpp"
 #include "gram/ops/shape.hpp"
 #include "gram/ops/softmax.hpp"
+
 #include "gram/nn/activation.hpp"
 #include "gram/nn/attention.hpp"
 #include "gram/nn/batch_norm.hpp"
@@ -68,23 +71,27 @@
 #include "gram/nn/squeeze_excite.hpp"
 #include "gram/nn/trace.hpp"
 #include "gram/nn/transformer_block.hpp"
+
 #include "gram/loss/binary_cross_entropy.hpp"
 #include "gram/loss/cross_entropy.hpp"
 #include "gram/loss/gramian_loss.hpp"
 #include "gram/loss/kl_divergence.hpp"
 #include "gram/loss/labels.hpp"
+
 #include "gram/optim/adamw.hpp"
 #include "gram/optim/clip.hpp"
 #include "gram/optim/optimizer.hpp"
 #include "gram/optim/parameters.hpp"
 #include "gram/optim/schedule.hpp"
 #include "gram/optim/sgd.hpp"
+
 #include "gram/io/dtype.hpp"
 #include "gram/io/file.hpp"
 #include "gram/io/json_scanner.hpp"
 #include "gram/io/layout.hpp"
 #include "gram/io/safetensors.hpp"
 #include "gram/io/weights.hpp"
+
 #include "gram/data/cifar.hpp"
 #include "gram/data/dataset.hpp"
 #include "gram/data/files.hpp"
@@ -93,9 +100,11 @@
 #include "gram/data/open.hpp"
 #include "gram/data/textures.hpp"
 #include "gram/data/transform.hpp"
+
 #include "gram/metrics/accuracy.hpp"
 #include "gram/metrics/operations.hpp"
 #include "gram/metrics/strength.hpp"
+
 #include "gram/models/cifar_trunk.hpp"
 #include "gram/models/ga_cifar.hpp"
 #include "gram/models/ga_resnet.hpp"
@@ -105,9 +114,11 @@
 #include "gram/models/resnet.hpp"
 #include "gram/models/resnet_blocks.hpp"
 #include "gram/models/vit.hpp"
+
 #include "gram/train/csv_log.hpp"
 #include "gram/train/epoch.hpp"
 #include "gram/train/meter.hpp"
 #include "gram/train/progress.hpp"
 
+// last: it names what the others declare
 #include "gram/compiled.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Compiles what docs/architecture.md shows: architecture.inl is extracted from the page when the tests are built.
+// Compiles what docs/architecture.md shows: architecture.inl is extracted from the page when the tests are
+// built.
 #include "gram/nn/module.hpp"
 #include "gram/ops/arithmetic.hpp"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The source of gram::compiled: the tables of kernels for one scalar type, GRAM_SCALAR. With GRAM_STORAGE_ONLY, for bf16,
-// families that compute in accum_t<T> are left out; the tables of that type serve.
+// The source of gram::compiled: the tables of kernels for one scalar type, GRAM_SCALAR. With
+// GRAM_STORAGE_ONLY, for bf16, families that compute in accum_t<T> are left out; the tables of that type
+// serve.
 #pragma once
 #include "gram/cpu/attention.hpp"
 #include "gram/cpu/batch_norm.hpp"
