@@ -13,7 +13,7 @@ int main(int argc, char** argv) try {
       argc, argv, "Trains a GA-ResNet-29 on images of 32 x 32 pixels.", {.epochs = 10, .learning_rate = 0.1});
   if (o.threads) set_threads(o.threads);
 
-  // Data: random crops; photographs are mirrored, too.
+  // Data: photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
   const Dataset test_set = open_dataset(o.data, o.folder, Split::test, {.count = 10000});
   const ChannelStatistics statistics = channel_statistics(train_set.images);
@@ -22,7 +22,7 @@ int main(int argc, char** argv) try {
       train_set, {.batch = o.batch,
                   .shuffle = true,
                   .seed = o.seed,
-                  .transform = {.pad = photographs ? 4 : 2, .flip = photographs, .normalize = statistics}});
+                  .transform = {.pad = photographs ? 4 : 0, .flip = photographs, .normalize = statistics}});
   Loader<float> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
 
   // Model: a ResNet whose block outputs are aggregated for each of the Gramian heads.
