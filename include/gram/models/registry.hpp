@@ -96,7 +96,8 @@ Model<T> make_vit(const Info& info, const Backbone& b, const Prefix& prefix, con
                                             .depth = b.depth,
                                             .heads = b.attention_heads,
                                             .class_token = prefix.plain,
-                                            .drop_path = o.drop_path};
+                                            .drop_path = o.drop_path,
+                                            .init = b.channels < 256 ? Init::xavier : Init::truncated_normal};
   if (prefix.plain)
     return Model<T>(info, Vit<T>({.classes = info.classes, .heads = info.heads, .trunk = trunk}, rng));
   return Model<T>(info, GaVit<T>({.classes = info.classes,

@@ -25,6 +25,7 @@ struct VitTrunk {
     double drop = 0;
     double drop_path = 0;  ///< of the last block; grows from 0 with depth
     double epsilon = 1e-6;
+    Init init = Init::truncated_normal;  ///< of the blocks; narrow ones learn sooner from xavier
   };
 
   VitTrunk(const Options& o, Rng& rng)
@@ -45,7 +46,8 @@ struct VitTrunk {
               .mlp_ratio = o.mlp_ratio,
               .drop = o.drop,
               .drop_path = o.depth > 1 ? o.drop_path * double(i) / double(o.depth - 1) : 0,
-              .epsilon = o.epsilon},
+              .epsilon = o.epsilon,
+              .init = o.init},
           rng);
   }
 
