@@ -2,44 +2,18 @@
 // Convolutions against the machine's limit: result, input gradient, weight gradient, at the shapes of the
 // networks.
 //   g++ -std=c++20 -O3 -fopenmp -I include bench/conv2d.cpp -o conv2d && ./conv2d [seconds per measurement]
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
 
 #include "gram/cpu/conv2d.hpp"
-#include "gram/cpu/peak.hpp"
+#include "measure.hpp"
 
 using namespace gram;
+using bench::best_time;
+using bench::fma_peak;
 
 namespace {
-
-/// Shortest time of f in seconds, repeated for `budget` seconds.
-template <class F>
-double best_time(double budget, F&& f) {
-  using clock = std::chrono::steady_clock;
-  double best = 1e9, spent = 0;
-  do {
-    const auto start = clock::now();
-    f();
-    const double t = std::chrono::duration<double>(clock::now() - start).count();
-    best = std::min(best, t);
-    spent += t;
-  } while (spent < budget);
-  return best;
-}
-
-/// Floating-point operations per second of all threads, multiply-adds in registers only.
-double fma_peak(double budget) {
-  const Index steps = 1 << 18;
-  const auto& peak = cpu::peak_table<float>();
-  std::vector<float> results(static_cast<std::size_t>(threads()));
-  const double seconds = best_time(budget, [&] {
-    parallel_blocks(threads(),
-                    [&](Index i, int) { results[static_cast<std::size_t>(i)] = peak.run(steps, 0.5F); });
-  });
-  return static_cast<double>(peak.operations * steps * threads()) / seconds;
-}
 
 struct Line {
   const char* name;

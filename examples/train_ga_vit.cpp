@@ -28,13 +28,14 @@ int main(int argc, char** argv) try {
 
   // Model: a vision transformer without class token; its tokens feed the Gramian heads.
   Rng rng(o.seed);
-  GaVit<float> model({.classes = train_set.classes,
-                      .heads = o.heads,
-                      .trunk = {.size = 32, .patch = 4, .channels = 128, .depth = 4, .heads = 4},
-                      .gram_dim = 32,
-                      .embedding_groups = 8,
-                      .embed = 32},
-                     rng);
+  GaVit<float> model(
+      {.classes = train_set.classes,
+       .heads = o.heads,
+       .trunk = {.size = 32, .patch = 4, .channels = 128, .depth = 4, .heads = 4, .init = Init::xavier},
+       .gram_dim = 32,
+       .embedding_groups = 8,
+       .embed = 32},
+      rng);
   std::printf("GA-ViT, %lld heads, %.2f M parameters; %s: %lld + %lld images, %lld classes\n",
               static_cast<long long>(o.heads), 1e-6 * static_cast<double>(parameter_count(model)),
               train_set.name.c_str(), static_cast<long long>(train_set.size()),

@@ -7,6 +7,7 @@
 #include "gram/cpu/conv2d_weight.hpp"
 #include "gram/cpu/copy.hpp"
 #include "gram/cpu/depthwise.hpp"
+#include "gram/cpu/sum_rows.hpp"
 
 namespace gram::cpu {
 
@@ -104,12 +105,7 @@ void conv2d_grad_weight(Cpu device, const Conv2dShape& s, const T* x, const T* d
 /// db (+)= the sum of dy over images and pixels.
 template <class T>
 void conv2d_grad_bias(Cpu device, const Conv2dShape& s, const T* dy, T* db, bool add) {
-  if constexpr (std::is_same_v<T, bf16>) {
-    const cpu::FloatCopy fdy(dy, s.y_size());
-    cpu::through_float(db, s.o, add, [&](float* fdb) { conv2d_grad_bias(device, s, fdy.data(), fdb, add); });
-  } else {
-    cpu::sum_rows(s.n * s.out_h() * s.out_w(), s.o, dy, db, add);
-  }
+  sum_rows(device, s.n * s.out_h() * s.out_w(), s.o, dy, db, add);
 }
 
 }  // namespace gram::kernels

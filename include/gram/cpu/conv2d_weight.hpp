@@ -87,17 +87,4 @@ void correlate_pixels(const Conv2dShape& s, const T* x, const T* dy, T* dw, bool
   });
 }
 
-/// sum[o] (+)= the sum over `rows` rows of x (rows, o), in blocks of 1024 rows: short sums lose fewer digits.
-template <class T>
-void sum_rows(Index rows, Index o, const T* x, T* sum, bool add) {
-  constexpr Index block = 1024;
-  const auto& tile = tile_table<T>();
-  const Index blocks = ceil_div(rows, block);
-  Scratch<T> partial(blocks * o);
-  parallel_blocks(blocks, [&](Index b, int) {
-    tile.reduce(std::min(block, rows - b * block), x + b * block * o, o, partial.data() + b * o, o, {});
-  });
-  tile.reduce(blocks, partial.data(), o, sum, o, {.add = add});
-}
-
 }  // namespace gram::cpu
