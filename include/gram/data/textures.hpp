@@ -120,7 +120,7 @@ inline void draw_texture(const TextureOptions& options, Index index, std::uint8_
       for (std::size_t channel = 0; channel < 3; ++channel) {
         const double value = mean[channel] + grey[channel] * b + opponent[channel] * c +
                              options.noise * noise.normal(sample++);
-        *image++ = static_cast<std::uint8_t>(std::clamp(value, 0.0, 1.0) * 255 + 0.5);
+        *image++ = static_cast<std::uint8_t>(std::lround(std::clamp(value, 0.0, 1.0) * 255));
       }
     }
 }

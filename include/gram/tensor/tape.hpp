@@ -97,7 +97,7 @@ Tensor<T> record(const char* name, const Tensor<T>& y, const std::vector<AnyTens
       std::make_shared<detail::Autograd>(y.device(), static_cast<std::size_t>(y.size()) * sizeof(T));
   autograd->node =
       std::make_shared<detail::Operation<T, Step>>(name, std::move(operands), y.shape(), std::move(step));
-  return y.attached(std::move(autograd));
+  return y.attached(autograd);
 }
 
 struct BackwardOptions {

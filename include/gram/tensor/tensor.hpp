@@ -155,9 +155,9 @@ class Tensor : public AnyTensor {
   Tensor(const Shape& shape, std::shared_ptr<detail::Storage> storage)
       : AnyTensor(shape, std::move(storage)), data_(static_cast<T*>(storage_->data())) {}
   /// Internal: the same values as the result of a recorded operation.
-  Tensor attached(std::shared_ptr<detail::Autograd> autograd) const {
+  Tensor attached(const std::shared_ptr<detail::Autograd>& autograd) const {
     Tensor y = *this;
-    y.autograd_ = std::move(autograd);
+    y.autograd_ = autograd;
     return y;
   }
 

@@ -17,7 +17,7 @@ class CsvLog {
  public:
   CsvLog() = default;
   /// Starts the file with a line of column names. Throws FileError when it cannot be written.
-  CsvLog(std::string path, std::vector<std::string> columns)
+  CsvLog(std::string path, const std::vector<std::string>& columns)
       : path_(std::move(path)), columns_(columns.size()), file_(std::fopen(path_.c_str(), "w")) {
     require<FileError>(file_ != nullptr, path_, ": cannot be written: ", std::strerror(errno));
     std::string header;
