@@ -21,14 +21,14 @@ int main(int argc, char** argv) {
   const auto add_model = [&](CLI::App* sub) {
     sub->add_option("--model", a.model, "name of a network; gram models lists them")->required();
     sub->add_option("--classes", a.create.classes, "0: the network's own number")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, 1000000));
     sub->add_option("--heads", a.create.heads, "classifier heads; 0: the network's own number")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, 1000000));
     sub->add_option("--size", a.create.size, "side of the images; 0: the network's own")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, 1000000));
   };
   const auto add_threads = [&](CLI::App* sub) {
-    sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::NonNegativeNumber);
+    sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1000000));
   };
 
   add_verb("models", "list the networks with parameters and multiply-accumulates", examples::list_models);
@@ -57,8 +57,8 @@ int main(int argc, char** argv) {
   add_model(bench);
   add_threads(bench);
   bench->add_option("--mode", a.mode, "infer or train")->check(CLI::IsMember({"infer", "train"}));
-  bench->add_option("--batch", a.batch, "images in a batch")->check(CLI::PositiveNumber);
-  bench->add_option("--seconds", a.seconds, "measure at least this long")->check(CLI::PositiveNumber);
+  bench->add_option("--batch", a.batch, "images in a batch")->check(CLI::Range(1, 1000000));
+  bench->add_option("--seconds", a.seconds, "measure at least this long")->check(CLI::Range(1e-3, 1e5));
   bench->add_flag("--json", a.json, "print JSON");
 
   try {

@@ -10,15 +10,15 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   app.option_defaults()->always_capture_default();
   app.add_option("--data", options.data, "textures, fashion_mnist, mnist, cifar10 or cifar100");
   app.add_option("--folder", options.folder, "folder with the files of the data set");
-  app.add_option("--epochs", options.epochs, "passes over the training set")->check(CLI::PositiveNumber);
-  app.add_option("--batch", options.batch, "images in a batch")->check(CLI::PositiveNumber);
-  app.add_option("--heads", options.heads, "Gramian heads")->check(CLI::PositiveNumber);
+  app.add_option("--epochs", options.epochs, "passes over the training set")->check(CLI::Range(1, 1000000));
+  app.add_option("--batch", options.batch, "images in a batch")->check(CLI::Range(1, 1000000));
+  app.add_option("--heads", options.heads, "Gramian heads")->check(CLI::Range(1, 1000000));
   app.add_option("--lambda", options.lambda, "weight of the decorrelation term of the loss");
-  app.add_option("--lr", options.learning_rate, "largest learning rate")->check(CLI::PositiveNumber);
+  app.add_option("--lr", options.learning_rate, "largest learning rate")->check(CLI::Range(1e-9, 1e3));
   app.add_option("--seed", options.seed, "of weights, shuffling and augmentation");
-  app.add_option("--threads", options.threads, "0: all processors")->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", options.threads, "0: all processors")->check(CLI::Range(0, 1000000000));
   app.add_option("--steps", options.steps, "end an epoch after so many steps; 0: all of them")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1000000000));
   app.add_option("--log", options.log, "write a CSV file, one row for each epoch");
   try {
     app.parse(argc, argv);
