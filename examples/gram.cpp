@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(0, 1000000));
   };
   const auto add_threads = [&](CLI::App* sub) {
-    sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1000000));
+    sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
   };
 
   add_verb("models", "list the networks with parameters and multiply-accumulates", examples::list_models);

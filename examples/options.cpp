@@ -16,7 +16,7 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   app.add_option("--lambda", options.lambda, "weight of the decorrelation term of the loss");
   app.add_option("--lr", options.learning_rate, "largest learning rate")->check(CLI::Range(1e-9, 1e3));
   app.add_option("--seed", options.seed, "of weights, shuffling and augmentation");
-  app.add_option("--threads", options.threads, "0: all processors")->check(CLI::Range(0, 1000000000));
+  app.add_option("--threads", options.threads, "0: all processors")->check(CLI::Range(0, 1024));
   app.add_option("--steps", options.steps, "end an epoch after so many steps; 0: all of them")
       ->check(CLI::Range(0, 1000000000));
   app.add_option("--log", options.log, "write a CSV file, one row for each epoch");
