@@ -59,7 +59,7 @@ Result run(const std::string& name, Model model, Loader<float>& train_loader, Lo
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const Index epochs = argc > 1 ? std::atoll(argv[1]) : 5, images = argc > 2 ? std::atoll(argv[2]) : 4000;
+  const Index epochs = argc > 1 ? std::atoll(argv[1]) : 5, images = argc > 2 ? std::atoll(argv[2]) : 3000;
   const std::string picture = argc > 3 ? argv[3] : "demo.png";
   require<ArgumentError>(epochs >= 1 && images >= 100, "demo: at least 1 epoch and 100 images are needed");
 
