@@ -122,7 +122,7 @@ class ScoreGradient {
         dq_(at.take(step * shape.width)),
         dk_(at.take(shape.keys * shape.width)),
         ks_(at.take(cpu::tile_table<A>().packed_size(shape.keys, shape.width))),
-        outer_(at.take(cpu::gemm_outer_scratch<A>(shape.keys))) {}
+        outer_(at.take(cpu::gemm_outer_scratch<A>())) {}
 
   void begin(A* m, const AttentionOperand<T>& k) const {
     cpu::pack(s_.keys, s_.width, k.plain(), m + ks_);
@@ -165,7 +165,7 @@ void attention_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const 
               scores = at.take(step * ld), ds = at.take(step * ld), values = at.take(s.keys * s.value_width),
               kt = at.take(tile.packed_size(s.width, s.keys)),
               vt = at.take(tile.packed_size(s.value_width, s.keys)),
-              outer = at.take(cpu::gemm_outer_scratch<A>(s.keys)),
+              outer = at.take(cpu::gemm_outer_scratch<A>()),
               k_copy = at.take(AttentionOperand<T>::copy_size(s.keys, s.width)),
               v_copy = at.take(AttentionOperand<T>::copy_size(s.keys, s.value_width));
   const ScoreGradient<T> score_gradient(s, step, at);

@@ -81,7 +81,7 @@ void gemm_by_parts(const GemmShape& s, const T* a, Index lda, const Operand<T>& 
   const Index depth = round_up(std::max<Index>(ceil_div(s.k, parts), 1), gemm_slice);
   parts = std::max<Index>(1, ceil_div(s.k, depth));
 
-  const Index blocks = count(), size = gemm_outer_scratch<T>(rows);
+  const Index blocks = count(), size = gemm_outer_scratch<T>();
   Scratch<T> scratch(workers(blocks) * size), partial(parts > 1 ? parts * s.m * s.n : 0);
   parallel_blocks(blocks, [&](Index block, int worker) {
     const Index part = block / (m_cuts * n_cuts), k = part * depth;

@@ -58,67 +58,69 @@ void gemm_panel(const TileTable<T>& tile, Index m, Index columns, Index k, const
   }
 }
 
-/// Rows of A and B that gemm_outer copies at a time: a panel of B and a strip of A stay in the caches.
+/// Rows of A and B that gemm_outer passes over at a time: they stay in the L2 cache.
 inline constexpr Index gemm_slice = 128;
 
-/// Rows on their way to the L2 cache, a few lines at a time: asked for between tiles they cost nothing, asked
-/// for all at once they would keep the core waiting.
-struct RowsAhead {
-  const char* data;
-  Index rows, bytes, stride;  ///< bytes of a row, and from one row to the next
-  Index row = 0, byte = 0;
-
-  template <class T>
-  RowsAhead(const T* first, Index count, Index columns, Index ld)
-      : data(reinterpret_cast<const char*>(first)),
-        rows(count),
-        bytes(columns * Index{sizeof(T)}),
-        stride(ld * Index{sizeof(T)}) {}
-  Index lines() const { return rows * ceil_div(bytes, 64); }
-  void fetch(Index count) {
-    for (; count > 0 && row < rows; --count) {
-      __builtin_prefetch(data + row * stride + byte, 0, 2);
-      byte += 64;
-      if (byte >= bytes) byte = 0, ++row;
-    }
+/// The rows of A and B that come next, as columns of cache lines. Each tile fetches one column, a line for
+/// each of its steps: so they cost nothing, while asked for all at once they would keep the core waiting.
+template <class T>
+class LinesAhead {
+ public:
+  LinesAhead(TileRows<T> a, Index a_columns, TileRows<T> b, Index b_columns)
+      : a_(a), b_(b), a_lines_(ceil_div(a_columns, line)), b_lines_(ceil_div(b_columns, line)) {}
+  /// The next column, or `otherwise` when all are on their way.
+  TileRows<T> next(TileRows<T> otherwise) {
+    const Index column = next_++;
+    if (column < a_lines_) return {a_.data + column * line, a_.stride};
+    if (column < a_lines_ + b_lines_) return {b_.data + (column - a_lines_) * line, b_.stride};
+    return otherwise;
   }
+
+ private:
+  static constexpr Index line = 64 / sizeof(T);
+  TileRows<T> a_, b_;
+  Index a_lines_, b_lines_, next_ = 0;
 };
 
 /// Scratch of gemm_outer, in elements.
 template <class T>
-Index gemm_outer_scratch(Index m) {
-  const TileTable<T>& tile = tile_table<T>();
-  return gemm_slice * (tile.width + round_up(m, TileTable<T>::max_rows));
+Index gemm_outer_scratch() {
+  return gemm_slice * (tile_table<T>().width + TileTable<T>::max_rows);
 }
 
 /// C (m, n) = A^T B as a sum of outer products of the rows of A (k, m) and B (k, n), B through its strides.
+/// Tiles read both where they lie; what does not fill a tile is copied first.
 template <class T>
 void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
                 const TileEpilogue<T>& e, T* scratch) {
   const TileTable<T>& tile = tile_table<T>();
-  T* const panel = scratch;
-  T* const strips = scratch + gemm_slice * tile.width;
+  T* const packed = scratch;
+  T* const strip = scratch + gemm_slice * tile.width;
   T* to[TileTable<T>::max_rows];
   for (Index begin = 0, end; begin == 0 || begin < s.k; begin = end) {
     end = std::min(s.k, begin + gemm_slice);
     const Index count = end - begin;
-    const bool last = end == s.k;
-    const Index next = std::min(gemm_slice, s.k - end),
-                tiles = ceil_div(s.n, tile.width) * ceil_div(s.m, Index{6});
-    RowsAhead next_a(a + end * lda, next, s.m, lda);
-    RowsAhead next_b(b.at(end, 0), b.column_stride == 1 ? next : 0, s.n, b.row_stride);
-    const Index a_lines = ceil_div(next_a.lines(), tiles), b_lines = ceil_div(next_b.lines(), tiles);
-    Index strip = 0;  // rows of the strips made so far
+    const bool last = end == s.k, fetch = s.k - end >= count;
+    LinesAhead<T> ahead({a + end * lda, lda}, fetch ? s.m : 0, {b.at(end, 0), b.row_stride},
+                        fetch && b.column_stride == 1 ? s.n : 0);
     for (Index p = 0; p < s.n; p += tile.width) {
       const Index columns = std::min(tile.width, s.n - p), step = tile.rows(columns);
-      if (strip != step) tile.interleave(count, s.m, a + begin * lda, lda, strip = step, strips);
-      tile.pack(0, count, count, columns, b.at(begin, p), b.row_stride, b.column_stride, panel);
+      TileRows<T> panel{b.at(begin, p), b.row_stride};
+      if (b.column_stride != 1 || columns % tile.lanes != 0) {
+        tile.pack(0, count, count, columns, panel.data, b.row_stride, b.column_stride, packed);
+        panel = {packed, round_up(columns, tile.lanes)};
+      }
       const TileEpilogue<T> now{last && e.bias ? e.bias + p : nullptr, e.add || begin > 0, last && e.relu};
       for (Index i = 0; i < s.m; i += step) {
         const Index rows = std::min(step, s.m - i);
+        TileRows<T> x{a + begin * lda + i, lda};
+        if (rows < step) {
+          for (Index k = 0; k < count; ++k)
+            for (Index r = 0; r < step; ++r) strip[k * step + r] = r < rows ? x.data[k * lda + r] : T(0);
+          x = {strip, step};
+        }
         for (Index r = 0; r < rows; ++r) to[r] = c + (i + r) * ldc + p;
-        tile.outer(count, strips + i * count, panel, rows, to, columns, now);
-        next_a.fetch(a_lines), next_b.fetch(b_lines);
+        tile.outer(count, x, panel, ahead.next(x), rows, to, columns, now);
       }
     }
     if (last) break;
@@ -128,7 +130,7 @@ void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, 
 /// Scratch of gemm_serial, in elements.
 template <class T>
 Index gemm_serial_scratch(const GemmShape& s, bool transpose_a) {
-  return transpose_a ? gemm_outer_scratch<T>(s.m) : s.k * tile_table<T>().width;
+  return transpose_a ? gemm_outer_scratch<T>() : s.k * tile_table<T>().width;
 }
 
 /// C = epilogue(op(A) op(B)) in the calling thread, with gemm_serial_scratch<T>(s, transpose_a) elements of

@@ -56,7 +56,7 @@ void gram_vector_in(const GramShape& s, const T* x, T* y, double* norm) {
   const Index chunk = std::is_same_v<T, A> ? s.pixels : (std::min)(gram_chunk, s.pixels);
   cpu::Layout at;
   const Index G = at.take(g * g), copy = at.take(std::is_same_v<T, A> ? 0 : chunk * g),
-              outer = at.take(cpu::gemm_outer_scratch<A>(g));
+              outer = at.take(cpu::gemm_outer_scratch<A>());
   const cpu::ItemLoop images(s.images, s.pixels * g * g / 2);
   Scratch<A> scratch(images.workers() * at.size);
   images.run([&](Index n, int worker) {

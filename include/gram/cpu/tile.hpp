@@ -19,6 +19,13 @@ struct TileEpilogue {
   bool relu = false;        ///< max(0, .), NaN stays NaN
 };
 
+/// Rows that a tile of A^T B walks down: row i at data + i * stride.
+template <class T>
+struct TileRows {
+  const T* data;
+  Index stride;
+};
+
 /// The kernels of one instruction set. T is float or double.
 template <class T>
 struct TileTable {
@@ -40,20 +47,17 @@ struct TileTable {
   void (*product)(Index taps, const Index* offsets, Index k, const T* const* a, const T* panel, Index rows,
                   T* const* c, Index columns, const TileEpilogue<T>& epilogue);
 
-  /// c[r][j] = epilogue(sum over i < k of x[i * rows(columns) + r] * panel(i, j)): a tile of A^T B. x is a
-  /// strip made by interleave.
-  void (*outer)(Index k, const T* x, const T* panel, Index rows, T* const* c, Index columns,
-                const TileEpilogue<T>& epilogue);
+  /// c[r][j] = epilogue(sum over i < k of x(i, r) * panel(i, j)): a tile of A^T B. Rows of x have
+  /// rows(columns) readable values, those of panel round_up(columns, lanes). Of each row of `ahead` the first
+  /// line is brought to the L2 cache.
+  void (*outer)(Index k, const TileRows<T>& x, const TileRows<T>& panel, const TileRows<T>& ahead, Index rows,
+                T* const* c, Index columns, const TileEpilogue<T>& epilogue);
 
   /// Packs `count` rows of B, element (i, j) at b[i * k_stride + j * n_stride], as rows first .. first +
   /// count - 1 of the packed (K, N) matrix. Fast when one stride is 1: plain (n_stride) or transposed
   /// (k_stride) storage.
   void (*pack)(Index first, Index count, Index k, Index n, const T* b, Index k_stride, Index n_stride,
                T* panels);
-
-  /// Copies x (k, m), rows ld apart, to strips of `rows` columns: strips[s * k * rows + i * rows + r] = x[i,
-  /// s * rows + r], zero where s * rows + r >= m. rows is 6 or 12.
-  void (*interleave)(Index k, Index m, const T* x, Index ld, Index rows, T* strips);
 
   /// c[j] = epilogue(sum over p < parts of partial[p * stride + j]), added in the order of p.
   void (*reduce)(Index parts, const T* partial, Index stride, T* c, Index columns,

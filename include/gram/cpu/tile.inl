@@ -64,16 +64,17 @@ GRAM_KERNEL void tile_product(Index taps, const Index* offsets, Index k, const T
 }
 
 template <int R, int V, class T>
-GRAM_KERNEL void outer_tile(Index k, const T* x, const T* panel, Index rows, T* const* c, Index columns,
-                            const TileEpilogue<T>& e) {
+GRAM_KERNEL void outer_tile(Index k, TileRows<T> x, TileRows<T> panel, TileRows<T> ahead, Index rows,
+                            T* const* c, Index columns, const TileEpilogue<T>& e) {
   vec<T> sum[R][V] = {};
-  for (; k > 0; --k, x += R, panel += V * lanes<T>) {
+  for (; k > 0; --k, x.data += x.stride, panel.data += panel.stride, ahead.data += ahead.stride) {
+    __builtin_prefetch(ahead.data, 0, 2);
     vec<T> b[V];
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) b[j] = load(panel + j * lanes<T>);
+    for (int j = 0; j < V; ++j) b[j] = load(panel.data + j * lanes<T>);
 #pragma GCC unroll 12
     for (int i = 0; i < R; ++i) {
-      const vec<T> value = splat<T>(x[i]);
+      const vec<T> value = splat<T>(x.data[i]);
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) sum[i][j] = fma(value, b[j], sum[i][j]);
     }
@@ -82,14 +83,14 @@ GRAM_KERNEL void outer_tile(Index k, const T* x, const T* panel, Index rows, T* 
 }
 
 template <class T>
-GRAM_KERNEL void tile_outer(Index k, const T* x, const T* panel, Index rows, T* const* c, Index columns,
-                            const TileEpilogue<T>& e) {
+GRAM_KERNEL void tile_outer(Index k, const TileRows<T>& x, const TileRows<T>& panel, const TileRows<T>& ahead,
+                            Index rows, T* const* c, Index columns, const TileEpilogue<T>& e) {
   constexpr int few = tile_vectors == 4 ? 12 : 6;
-  if (columns <= lanes<T>) return outer_tile<12, 1>(k, x, panel, rows, c, columns, e);
-  if (columns <= 2 * lanes<T>) return outer_tile<few, 2>(k, x, panel, rows, c, columns, e);
+  if (columns <= lanes<T>) return outer_tile<12, 1>(k, x, panel, ahead, rows, c, columns, e);
+  if (columns <= 2 * lanes<T>) return outer_tile<few, 2>(k, x, panel, ahead, rows, c, columns, e);
   if constexpr (tile_vectors == 4) {
-    if (columns <= 3 * lanes<T>) return outer_tile<6, 3>(k, x, panel, rows, c, columns, e);
-    outer_tile<6, 4>(k, x, panel, rows, c, columns, e);
+    if (columns <= 3 * lanes<T>) return outer_tile<6, 3>(k, x, panel, ahead, rows, c, columns, e);
+    outer_tile<6, 4>(k, x, panel, ahead, rows, c, columns, e);
   }
 }
 
@@ -160,21 +161,6 @@ GRAM_KERNEL void tile_pack(Index first, Index count, Index k, Index n, const T* 
   }
 }
 
-template <int R, class T>
-GRAM_KERNEL void interleave_strips(Index k, Index m, const T* x, Index ld, T* strips) {
-  const Index whole = m / R * R, rest = m - whole;
-  for (Index i = 0; i < k; ++i) {
-    T* to = strips + i * R;
-    for (Index r = 0; r < whole; r += R, to += k * R)
-      std::memcpy(static_cast<void*>(to), x + i * ld + r, R * sizeof(T));
-    for (Index r = 0; r < R && rest; ++r) to[r] = r < rest ? x[i * ld + whole + r] : 0;
-  }
-}
-template <class T>
-GRAM_KERNEL void tile_interleave(Index k, Index m, const T* x, Index ld, Index rows, T* strips) {
-  rows == 6 ? interleave_strips<6>(k, m, x, ld, strips) : interleave_strips<12>(k, m, x, ld, strips);
-}
-
 template <int V, class T>
 GRAM_INLINE void reduce_vectors(Index parts, const T* partial, Index stride, T* c, Index columns,
                                 const TileEpilogue<T>& e) {
@@ -203,7 +189,6 @@ GRAM_KERNEL void tile_reduce(Index parts, const T* partial, Index stride, T* c, 
 
 template <class T>
 inline constexpr TileTable<T> tile_kernels{lanes<T>,      tile_vectors* lanes<T>, tile_product<T>,
-                                           tile_outer<T>, tile_pack<T>,           tile_interleave<T>,
-                                           tile_reduce<T>};
+                                           tile_outer<T>, tile_pack<T>,           tile_reduce<T>};
 
 }  // namespace gram::cpu::GRAM_ISA
