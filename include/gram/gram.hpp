@@ -105,7 +105,11 @@
 #include "gram/metrics/operations.hpp"
 #include "gram/metrics/strength.hpp"
 
+#include "gram/models/catalog.hpp"
+#include "gram/models/catalog_resnet.hpp"
+#include "gram/models/catalog_vit.hpp"
 #include "gram/models/cifar_trunk.hpp"
+#include "gram/models/features.hpp"
 #include "gram/models/ga_cifar.hpp"
 #include "gram/models/ga_resnet.hpp"
 #include "gram/models/ga_vit.hpp"

@@ -88,20 +88,6 @@ TEST_CASE_TEMPLATE("the fusion block agrees with the released code", T, float, d
   }
 }
 
-TEST_CASE_TEMPLATE("the aggregation of the stages agrees with the released code", T, float, double) {
-  const Golden golden("ga_aggregate");
-  if (!golden.available()) return;
-  Activate<T> no_parameters;
-  const Agreement error =
-      test::compare<T>(golden, no_parameters,
-                       [](const auto& in) {
-                         return std::vector<Tensor<T>>{GaResNet<T>::aggregate({in[0], in[1], in[2], in[3]})};
-                       },
-                       {"s1", "s2", "s3", "s4"}, {"y"});
-  CHECK(error.output < 1e-6);
-  CHECK(error.gradient < 1e-6);
-}
-
 TEST_CASE("weights carry timm's names, the released code's in the heads") {
   Rng rng(1);
   GaResNet<float> model(tiny<float>(HeadKind::gram), rng);

@@ -12,7 +12,7 @@ namespace {
 
 /// The heads of a fused layer, one after another in the textbook form, over one map or over a map for each.
 template <class Heads>
-std::vector<Tensor<double>> textbook(const Heads& fused, const std::vector<Tensor<double>>& maps) {
+std::vector<Tensor<double>> textbook(Heads& fused, const std::vector<Tensor<double>>& maps) {
   std::vector<Tensor<double>> logits;
   for (std::size_t i = 0; i < fused.heads.size(); ++i)
     logits.push_back(fused.heads[i](maps[i % maps.size()]));

@@ -46,7 +46,7 @@ struct GaCifar {
     name_parameters(*this);
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& x) const {
+  std::vector<Tensor<T>> operator()(const Tensor<T>& x) {
     std::vector<Tensor<T>> outputs = trunk(x);
     const Pair size(outputs.back().dim(1), outputs.back().dim(2));
     for (Tensor<T>& map : outputs)

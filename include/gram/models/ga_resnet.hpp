@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "gram/models/features.hpp"
 #include "gram/models/resnet.hpp"
 #include "gram/nn/classifier_heads.hpp"
-#include "gram/ops/resize.hpp"
 
 namespace gram {
 
@@ -46,16 +46,8 @@ struct GaResNet {
     name_parameters(*this);
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& x) const { return heads(fuse(aggregate(trunk(x)))); }
-
-  /// The maps of all stages at the size of the third: the first two averaged, the last one resized
-  /// (bilinear).
-  static Tensor<T> aggregate(const std::array<Tensor<T>, 4>& maps) {
-    const Pair size(maps[2].dim(1), maps[2].dim(2));
-    return concat<T>({adaptive_avg_pool2d(maps[0], size), adaptive_avg_pool2d(maps[1], size), maps[2],
-                      resize(maps[3], size, {.mode = ResizeMode::bilinear})},
-                     3);
-  }
+  /// The heads read the fused maps of all stages, brought to the size of the third.
+  std::vector<Tensor<T>> operator()(const Tensor<T>& x) { return heads(fuse(aggregate(trunk(x), 2))); }
   void visit(auto&& parts) { trunk.visit(parts), parts("fuse", fuse), heads.visit(parts); }
 
   ResNetTrunk<T> trunk;

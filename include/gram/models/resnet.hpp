@@ -51,6 +51,7 @@ struct DeepStem {
 /// conv1.1, ...
 template <Scalar T>
 struct ResNetTrunk {
+  using value_type = T;
   struct Options {
     std::array<Index, 4> blocks{3, 4, 6, 3};
     std::array<Index, 4> widths{64, 128, 256, 512};
@@ -62,7 +63,7 @@ struct ResNetTrunk {
         0;  ///< inner width of squeeze-and-excitation to that of the block, rounded to 8; 0: none
   };
 
-  ResNetTrunk(const Options& o, Rng& rng) : bn1({.channels = o.stem_out}) {
+  ResNetTrunk(const Options& o, Rng& rng) : outputs(o.outputs), bn1({.channels = o.stem_out}) {
     if (o.deep)
       deep_stem.emplace(typename DeepStem<T>::Options{.width = o.stem_width, .out = o.stem_out}, rng);
     else
@@ -92,22 +93,24 @@ struct ResNetTrunk {
       }
   }
 
-  std::array<Tensor<T>, 4> operator()(const Tensor<T>& image) const {
+  std::vector<Tensor<T>> operator()(const Tensor<T>& image) const {
     Tensor<T> x = bn1.relu(deep_stem ? (*deep_stem)(image) : (*conv1)(image));
     x = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
-    std::array<Tensor<T>, 4> maps;
-    for (std::size_t s = 0; s < 4; ++s) {
-      for (const Bottleneck<T>& block : layers[s]) x = block(x);
-      maps[s] = x;
+    std::vector<Tensor<T>> maps;
+    for (const std::vector<Bottleneck<T>>& stage : layers) {
+      for (const Bottleneck<T>& block : stage) x = block(x);
+      maps.push_back(x);
     }
     return maps;
   }
+  std::vector<Index> channels() const { return {outputs.begin(), outputs.end()}; }
   void visit(auto&& parts) {
     parts("conv1", deep_stem), parts("conv1", conv1), parts("bn1", bn1);
     parts("layer1", layers[0]), parts("layer2", layers[1]), parts("layer3", layers[2]),
         parts("layer4", layers[3]);
   }
 
+  std::array<Index, 4> outputs;
   std::optional<DeepStem<T>> deep_stem;
   std::optional<Conv2d<T>> conv1;
   BatchNorm2d<T> bn1;

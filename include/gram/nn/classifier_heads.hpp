@@ -17,10 +17,10 @@ enum class HeadKind {
 
 /// Heads of a kind that is chosen when the network is made. Their parameters are called what they are called
 /// without this.
-template <Scalar T>
+template <Scalar T, class Layer = NoGramLayer<T>>
 struct ClassifierHeads {
   /// Of all kinds; a kind reads what concerns it.
-  using Options = typename GramianHead<T>::Options;
+  using Options = typename GramianHead<T, Layer>::Options;
 
   ClassifierHeads(HeadKind kind, Index count, const Options& o, Rng& rng) {
     switch (kind) {
@@ -46,7 +46,7 @@ struct ClassifierHeads {
 
   /// Logits of every head: from one map for all heads, or from a vector with a map for each.
   template <class Maps>
-  std::vector<Tensor<T>> operator()(const Maps& maps) const {
+  std::vector<Tensor<T>> operator()(const Maps& maps) {
     return gram ? (*gram)(maps) : cait ? (*cait)(maps) : (*gap)(maps);
   }
   void visit(auto&& parts) {
@@ -55,7 +55,7 @@ struct ClassifierHeads {
     if (gap) gap->visit(parts);
   }
 
-  std::optional<GramianHeads<T>> gram;
+  std::optional<GramianHeads<T, Layer>> gram;
   std::optional<CaitHeads<T>> cait;
   std::optional<GapHeads<T>> gap;
 };

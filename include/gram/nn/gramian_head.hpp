@@ -22,14 +22,25 @@ struct PointwiseNorm {
   BatchNorm2d<T> norm;
 };
 
+/// No layer between contraction and Gram matrix. Another one is a struct with Options, made from (options,
+/// width, rng), that maps f (N, H, W, width) to the same shape; its parts are called gram_layer.K.<part>.
+template <Scalar T>
+struct NoGramLayer {
+  struct Options {};
+
+  NoGramLayer(const Options&, Index, Rng&) {}
+  Tensor<T> operator()(const Tensor<T>& f) const { return f; }
+  void visit(auto&&) {}
+};
+
 /// One Gramian classifier head in the textbook form, x (N, H, W, C) -> logits (N, classes):
-///     f = norm(contraction(x)) (N, H, W, g),    v = gram_vector(f) (N, g (g + 1) / 2),    q =
-///     norm(embedding(v)) (N, C), q <- class-attention block with q as class token and the pixels of x as
-///     tokens,     logits = fc(q).
+///     f = layer(norm(contraction(x))) (N, H, W, g),    v = gram_vector(f) (N, g (g + 1) / 2),
+///     q = norm(embedding(v)) (N, C),    q <- class-attention block with q as class token and the pixels of x
+///     as tokens,    logits = fc(q).
 /// The contraction and embedding norms have no activation. GramianHeads computes several of these at once.
 /// Source: Ryu et al., "Gramian attention heads are strong yet efficient vision learners", ICCV 2023,
 /// section 3.
-template <Scalar T>
+template <Scalar T, class Layer = NoGramLayer<T>>
 struct GramianHead {
   struct Options {
     Index channels = 0, classes = 0;
@@ -41,11 +52,13 @@ struct GramianHead {
     Index mlp_groups = 4;
     bool wide = false;  ///< Gram matrices in double while training with fewer than 128 images
     Init init = Init::truncated_normal;
+    typename Layer::Options layer{};
   };
 
   GramianHead(const Options& o, Rng& rng)
       : gram_contraction(
             {.in = o.channels, .out = o.gram_dim, .groups = o.contraction_groups, .init = o.init}, rng),
+        gram_layer(o.layer, o.gram_dim, rng),
         gram_embedding({.in = o.gram_dim * (o.gram_dim + 1) / 2,
                         .out = o.channels,
                         .groups = o.embedding_groups,
@@ -61,14 +74,15 @@ struct GramianHead {
         fc({.in = o.channels, .out = o.classes, .init = o.init}, rng),
         wide(o.wide) {}
 
-  Tensor<T> operator()(const Tensor<T>& x) const {
+  Tensor<T> operator()(const Tensor<T>& x) {
     const Index N = x.dim(0), C = x.dim(-1);
     const Tensor<T> q = reshape(query(gram_contraction(x)), {N, 1, C});
     const Tensor<T> y = ga(q, reshape(x, {N, -1, C}));
     return fc(reshape(y, {N, C}));
   }
-  /// The class token (N, C) from the contracted map f (N, H, W, g): embedding of the normalised Gram vector.
-  Tensor<T> query(const Tensor<T>& f) const {
+  /// The class token (N, C) from the contracted map (N, H, W, g): embedding of the normalised Gram vector.
+  Tensor<T> query(const Tensor<T>& contracted) {
+    const Tensor<T> f = gram_layer(contracted);
     const bool in_double = wide && gram_contraction.norm.mode.training && f.dim(0) < 128;
     const Tensor<T> v =
         located(gram_contraction.conv.weight, [&] { return gram_vector(f, GramOptions{.wide = in_double}); });
@@ -81,11 +95,13 @@ struct GramianHead {
     return gram_embedding(v);
   }
   void visit(auto&& parts) {
-    parts("gram_contraction", gram_contraction), parts("gram_embedding", gram_embedding), parts("ga", ga),
-        parts("fc", fc);
+    parts("gram_contraction", gram_contraction), parts("gram_layer", gram_layer);
+    parts("gram_embedding", gram_embedding), parts("ga", ga), parts("fc", fc);
   }
 
-  PointwiseNorm<T> gram_contraction, gram_embedding;
+  PointwiseNorm<T> gram_contraction;
+  Layer gram_layer;
+  PointwiseNorm<T> gram_embedding;
   ClassAttentionBlock<T> ga;
   Linear<T> fc;
   bool wide;
