@@ -3,6 +3,7 @@
 #include <charconv>
 #include <concepts>
 #include <exception>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -69,19 +70,47 @@ inline std::string to_text(std::floating_point auto v) {
   return std::string(digits, end);
 }
 
+namespace detail {
+
+/// A part of a message and how it is written: what is built for every message is two pointers a part, so that
+/// the checks that every function begins with cost little code.
+struct Part {
+  template <class T>
+  explicit Part(const T& part)
+      : value(&part),
+        append([](std::string& all, const void* data) { all += to_text(*static_cast<const T*>(data)); }) {}
+  explicit Part(const char* literal)
+      : value(literal),
+        append([](std::string& all, const void* data) { all += static_cast<const char*>(data); }) {}
+
+  const void* value;
+  void (*append)(std::string&, const void*);
+};
+
+inline std::string joined(std::initializer_list<Part> parts) {
+  std::string all;
+  for (const Part& part : parts) part.append(all, part.value);
+  return all;
+}
+template <class E>
+[[noreturn, gnu::cold]] void fail(std::initializer_list<Part> parts) {
+  throw E(joined(parts));
+}
+
+}  // namespace detail
+
 /// The parts, written one after another: text("conv2d: stride is ", 0). Any type with a to_text overload can
 /// be a part.
 template <class... Parts>
 std::string text(const Parts&... parts) {
-  std::string all;
-  ((all += to_text(parts)), ...);
-  return all;
+  return detail::joined({detail::Part(parts)...});
 }
 
 /// Throws E with the concatenated parts unless `rule` holds.
 template <class E = ShapeError, class... Parts>
 void require(bool rule, const Parts&... parts) {
-  if (!rule) throw E(text(parts...));
+  if (!rule) [[unlikely]]
+    detail::fail<E>({detail::Part(parts)...});
 }
 
 }  // namespace gram

@@ -5,6 +5,7 @@
 #pragma once
 #include <optional>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "gram/core/random.hpp"
@@ -78,21 +79,76 @@ void for_each_buffer(Model& model, F&& f) {
   });
 }
 
+/// A part of a model and its name.
+struct NamedPart {
+  std::string name;
+  std::variant<Parameter<float>*, Parameter<double>*, Parameter<bf16>*, Buffer<float>*, Buffer<double>*,
+               Buffer<bf16>*, Mode*, Rng*>
+      part;
+};
+
+/// All parts in a list: the walk over a network is compiled once, whatever is done with them.
+template <class Model>
+std::vector<NamedPart> parts_of(Model& model) {
+  std::vector<NamedPart> all;
+  for_each_part(model, [&](const std::string& name, auto& part) { all.push_back({name, &part}); });
+  return all;
+}
+
+namespace detail {
+
+template <class Part>
+inline constexpr bool is_parameter = PartTraits<Part>::parameter;
+template <class Part>
+inline constexpr bool is_tensor = PartTraits<Part>::parameter || PartTraits<Part>::buffer;
+
+/// f(name, part) for the listed parts.
+template <class F>
+void for_each_listed(const std::vector<NamedPart>& parts, F&& f) {
+  for (const NamedPart& named : parts) std::visit([&](auto* part) { f(named.name, *part); }, named.part);
+}
+
+inline void name_listed(const std::vector<NamedPart>& parts) {
+  for_each_listed(parts, []<class Part>(const std::string& name, Part& part) {
+    if constexpr (is_tensor<Part>) part.name = name;
+  });
+}
+inline void train_listed(const std::vector<NamedPart>& parts, bool on) {
+  for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
+    if constexpr (std::is_same_v<Part, Mode>) part.training = on;
+  });
+}
+inline void zero_grad_listed(const std::vector<NamedPart>& parts) {
+  for_each_listed(parts, []<class Part>(const std::string&, Part& part) {
+    if constexpr (is_parameter<Part>) part.zero_grad();
+  });
+}
+inline void freeze_listed(const std::vector<NamedPart>& parts, bool frozen) {
+  for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
+    if constexpr (is_parameter<Part>) part.set_requires_grad(!frozen);
+  });
+}
+inline Index count_listed(const std::vector<NamedPart>& parts) {
+  Index count = 0;
+  for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
+    if constexpr (is_parameter<Part>) count += part.size();
+  });
+  return count;
+}
+
+}  // namespace detail
+
 /// Tells every parameter and buffer its full name, so that errors say where in the network they happened. The
 /// networks in models/ do this themselves.
 template <class Model>
 void name_parameters(Model& model) {
-  const auto name_it = [](const std::string& name, auto& part) { part.name = name; };
-  for_each_parameter(model, name_it);
-  for_each_buffer(model, name_it);
+  detail::name_listed(parts_of(model));
 }
 
 /// Batch statistics and dropout on, or off for evaluation.
 template <class Model>
 void train(Model& model, bool on = true) {
-  for_each_part(model, [&]<class Part>(const std::string&, Part& part) {
-    if constexpr (std::is_same_v<Part, Mode>) part.training = on;
-  });
+  detail::train_listed(parts_of(model), on);
 }
 template <class Model>
 void eval(Model& model) {
@@ -102,22 +158,19 @@ void eval(Model& model) {
 /// Drops the gradients of all parameters; their memory goes back to the cache.
 template <class Model>
 void zero_grad(Model& model) {
-  for_each_parameter(model, [](const std::string&, auto& parameter) { parameter.zero_grad(); });
+  detail::zero_grad_listed(parts_of(model));
 }
 
 /// Takes all parameters of a model (or of a part of one) out of training, or back in.
 template <class Model>
 void freeze(Model& model, bool frozen = true) {
-  for_each_parameter(model,
-                     [&](const std::string&, auto& parameter) { parameter.set_requires_grad(!frozen); });
+  detail::freeze_listed(parts_of(model), frozen);
 }
 
 /// Number of learned values.
 template <class Model>
 Index parameter_count(Model& model) {
-  Index count = 0;
-  for_each_parameter(model, [&](const std::string&, auto& parameter) { count += parameter.size(); });
-  return count;
+  return detail::count_listed(parts_of(model));
 }
 
 /// Moves all parameters and buffers to a device; gradients are dropped.
