@@ -28,8 +28,10 @@ struct BatchNorm2d {
     running_var = Buffer<accum_t<T>>(ones<accum_t<T>>(shape));
   }
 
-  /// (x - mean) / sqrt(variance + epsilon) weight + bias
-  Tensor<T> operator()(const Tensor<T>& x) const { return apply(x, {}, false); }
+  /// (x - mean) / sqrt(variance + epsilon) weight + bias, + residual, in one pass.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    return apply(x, residual, false);
+  }
   /// max(0, norm(x) + residual) in one pass.
   Tensor<T> relu(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
     return apply(x, residual, true);
