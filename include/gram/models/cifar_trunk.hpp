@@ -43,11 +43,11 @@ struct CifarTrunk {
     last = in;
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& image) const {
+  std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
     std::vector<Tensor<T>> outputs;
     Tensor<T> x = bn1.relu(conv1(image));
     for (std::size_t s = 0; s < 3; ++s) {
-      for (const auto& block : bottlenecks[s]) outputs.push_back(x = block(x));
+      for (auto& block : bottlenecks[s]) outputs.push_back(x = block(x));
       for (const auto& block : basics[s]) outputs.push_back(x = block(x));
     }
     return outputs;
@@ -82,7 +82,7 @@ struct CifarResNet {
     name_parameters(*this);
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& x) const { return heads(trunk(x).back()); }
+  std::vector<Tensor<T>> operator()(const Tensor<T>& x) { return heads(trunk(x).back()); }
   void visit(auto&& parts) { trunk.visit(parts), heads.visit(parts); }
 
   CifarTrunk<T> trunk;

@@ -93,12 +93,12 @@ struct ResNetTrunk {
       }
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& image) const {
+  std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
     Tensor<T> x = bn1.relu(deep_stem ? (*deep_stem)(image) : (*conv1)(image));
     x = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
     std::vector<Tensor<T>> maps;
-    for (const std::vector<Bottleneck<T>>& stage : layers) {
-      for (const Bottleneck<T>& block : stage) x = block(x);
+    for (std::vector<Bottleneck<T>>& stage : layers) {
+      for (Bottleneck<T>& block : stage) x = block(x);
       maps.push_back(x);
     }
     return maps;
@@ -131,7 +131,7 @@ struct ResNet {
     name_parameters(*this);
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& x) const { return heads(trunk(x)[3]); }
+  std::vector<Tensor<T>> operator()(const Tensor<T>& x) { return heads(trunk(x)[3]); }
   void visit(auto&& parts) { trunk.visit(parts), heads.visit(parts); }
 
   ResNetTrunk<T> trunk;

@@ -4,6 +4,7 @@
 
 #include "gram/nn/batch_norm.hpp"
 #include "gram/nn/conv2d.hpp"
+#include "gram/nn/dropout.hpp"
 #include "gram/nn/squeeze_excite.hpp"
 #include "gram/ops/shape.hpp"
 
@@ -18,14 +19,11 @@ struct Downsample {
     Index in = 0, out = 0, stride = 1;
     bool average = false;
     bool bias = false;
+    Init init = Init::kaiming_fan_out;
   };
 
   Downsample(const Options& o, Rng& rng)
-      : conv({.in = o.in,
-              .out = o.out,
-              .stride = o.average ? 1 : o.stride,
-              .bias = o.bias,
-              .init = Init::kaiming_fan_out},
+      : conv({.in = o.in, .out = o.out, .stride = o.average ? 1 : o.stride, .bias = o.bias, .init = o.init},
              rng),
         norm({.channels = o.out}),
         pooled(o.average ? o.stride : 1),
@@ -57,10 +55,13 @@ struct Bottleneck {
     bool shortcut = false;      ///< a convolution on the shortcut even where shapes agree
     bool shortcut_bias = false;
     double last_norm = 0;  ///< first value of the last norm's weight: 0 starts the block as its shortcut
+    double drop_path = 0;  ///< probability of skipping all but the shortcut, for each image
+    Init init = Init::kaiming_fan_out;  ///< of the convolutions
+    Init se_init = Init::pytorch;       ///< of squeeze-and-excitation
   };
 
   Bottleneck(const Options& o, Rng& rng)
-      : conv1({.in = o.in, .out = o.width, .bias = false, .init = Init::kaiming_fan_out}, rng),
+      : conv1({.in = o.in, .out = o.width, .bias = false, .init = o.init}, rng),
         bn1({.channels = o.width}),
         conv2({.in = o.width,
                .out = o.width,
@@ -68,30 +69,37 @@ struct Bottleneck {
                .stride = o.stride,
                .padding = 1,
                .bias = false,
-               .init = Init::kaiming_fan_out},
+               .init = o.init},
               rng),
         bn2({.channels = o.width}),
-        conv3({.in = o.width, .out = o.out, .bias = false, .init = Init::kaiming_fan_out}, rng),
+        conv3({.in = o.width, .out = o.out, .bias = false, .init = o.init}, rng),
         bn3({.channels = o.out, .weight = o.last_norm}) {
     if (o.reduced)
-      se.emplace(typename SqueezeExcite<T>::Options{.channels = o.width, .reduced = o.reduced}, rng);
+      se.emplace(
+          typename SqueezeExcite<T>::Options{.channels = o.width, .reduced = o.reduced, .init = o.se_init},
+          rng);
     if (o.shortcut || o.stride != 1 || o.in != o.out)
       downsample.emplace(typename Downsample<T>::Options{.in = o.in,
                                                          .out = o.out,
                                                          .stride = o.stride,
                                                          .average = o.average_down,
-                                                         .bias = o.shortcut_bias},
+                                                         .bias = o.shortcut_bias,
+                                                         .init = o.init},
                          rng);
+    if (o.drop_path != 0) drop_path.emplace(o.drop_path, rng);
   }
 
-  Tensor<T> operator()(const Tensor<T>& x) const {
+  Tensor<T> operator()(const Tensor<T>& x) {
     Tensor<T> y = bn2.relu(conv2(bn1.relu(conv1(x))));
     if (se) y = (*se)(y);
-    return bn3.relu(conv3(y), downsample ? (*downsample)(x) : x);
+    const Tensor<T> residual = downsample ? (*downsample)(x) : x;
+    if (drop_path && drop_path->mode.training) return relu(add((*drop_path)(bn3(conv3(y))), residual));
+    return bn3.relu(conv3(y), residual);
   }
   void visit(auto&& parts) {
     parts("conv1", conv1), parts("bn1", bn1), parts("conv2", conv2), parts("bn2", bn2), parts("se", se);
     parts("conv3", conv3), parts("bn3", bn3), parts("downsample", downsample);
+    parts("drop_path", drop_path);
   }
 
   Conv2d<T> conv1;
@@ -102,6 +110,7 @@ struct Bottleneck {
   Conv2d<T> conv3;
   BatchNorm2d<T> bn3;
   std::optional<Downsample<T>> downsample;
+  std::optional<DropPath<T>> drop_path;
 };
 
 /// Basic block of the CIFAR ResNets (arXiv:1512.03385, section 4.2): two 3x3 convolutions with batch norm,
