@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+#include "gram/models/catalog_convnext.hpp"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "gram/metrics/operations.hpp"
+#include "models/golden_model.hpp"
+
+using namespace gram;
+using test::Golden;
+using test::ModelAgreement;
+
+namespace {
+
+template <Scalar T>
+typename GaConvNext<T>::Options tiny() {
+  return {.classes = 10,
+          .heads = 2,
+          .trunk = {.blocks = {1, 1, 6, 1}, .widths = {8, 12, 16, 32}, .intermediates = 2},
+          .fuse_out = 32,
+          .gram_dim = 8,
+          .embedding_groups = 4,
+          .embed = 16};
+}
+
+models::Model<float> made(const std::string& name, const models::CreateOptions& options) {
+  Rng rng(1);
+  return *models::detail::make_from<models::ConvNextCatalog, float>(name, options, rng);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a tiny GA-ConvNeXt agrees with the released code", T, float, double) {
+  for (const bool training : {false, true}) {
+    CAPTURE(training);
+    const Golden golden(training ? "ga_convnext_tiny_model_train" : "ga_convnext_tiny_model_eval");
+    if (!golden.available()) return;
+    Rng rng(1);
+    GaConvNext<T> model(tiny<T>(), rng);
+    train(model, training);
+    const ModelAgreement error = test::compare_model<T>(golden, model, {"logits0", "logits1"});
+    // the reference's own errors are 7e-7 and 9e-7, in training 1e-6 and 6e-6
+    CHECK(error.output < (training ? 5e-6 : 2e-6));
+    CHECK(error.gradient < (training ? 2e-5 : 3e-6));
+    CHECK(error.input < 5e-6);
+    CHECK(error.input_sum < (training ? 1e-5 : 2e-6));
+  }
+}
+
+TEST_CASE("the networks of the released code have its names, shapes and totals") {
+  for (const auto& row : models::ConvNextCatalog::rows()) {
+    if (!row.name.starts_with("ga_") || !test::have_shared("keys/" + row.name + ".json")) continue;
+    CAPTURE(row.name);
+    std::ifstream file(test::shared_folder() / "keys" / (row.name + ".json"));
+    const auto published = nlohmann::json::parse(file);
+    auto model = made(row.name, {});
+    CHECK(model.info().heads == 5);
+    std::size_t found = 0;
+    detail::for_each_weight(model, [&](const std::string& name, const auto& part, Layout layout) {
+      REQUIRE_MESSAGE(published["keys"].contains(name), name);
+      const Shape shape = file_shape(part.shape(), layout);
+      const auto& expected = published["keys"][name]["shape"];
+      bool same = static_cast<int>(expected.size()) == shape.rank();
+      for (int k = 0; same && k < shape.rank(); ++k)
+        same = expected[static_cast<std::size_t>(k)].template get<Index>() == shape[k];
+      CHECK_MESSAGE(same, name);
+      ++found;
+    });
+    std::size_t counters = 0;
+    for (const auto& [name, entry] : published["keys"].items())
+      counters += name.ends_with("num_batches_tracked");
+    CHECK(found == published["keys"].size() - counters);
+    CHECK(parameter_count(model) == published["total_params"].get<Index>());
+  }
+}
+
+TEST_CASE("GA-ConvNeXt-T has the released code's multiply-accumulates") {
+  auto model = made("ga_convnext_tiny_688", {});
+  const OperationCount count = count_operations<float>(model, {1, 224, 224, 3});
+  // keys/ga_convnext_tiny_688.json: 871,831,632 in convolutions, 4,546,127,744 in linear layers
+  CHECK(count.parameters == 47'821'324);
+  CHECK(count.products == 871'831'632 + 4'546'127'744);
+  CHECK(count.matmuls == 36'457'680);
+}
+
+TEST_CASE("maps are put side by side at the size of stage 3, whatever the size of the image") {
+  Rng rng(1);
+  GaConvNext<float> model(tiny<float>(), rng);
+  const auto x = randn<float>({2, 64, 96, 3}, 1);
+  const auto logits = model(x);
+  CHECK(logits.at(1).shape() == Shape{2, 10});
+  Tensor<float> fused = model.fuse(aggregate(model.trunk(x), 4));
+  CHECK(fused.shape() == Shape{2, 4, 6, 32});
+}
+
+TEST_CASE("stochastic depth ends its growth in stage 5 and the heads") {
+  Rng rng(1);
+  auto options = tiny<float>();
+  options.trunk.drop_path = 0.3;
+  GaConvNext<float> model(options, rng);
+  std::vector<double> rates;
+  for (const auto& stage : model.trunk.stages)
+    for (const auto& block : stage.blocks) rates.push_back(block.drop_path.rate);
+  REQUIRE(rates.size() == 9);
+  for (std::size_t i = 0; i < 9; ++i) CHECK(rates[i] == doctest::Approx(0.3 * double(i) / 9));
+  CHECK(model.fuse.drop_path->rate == 0.3);
+  CHECK(model.heads.gram->heads[1].gram_layer.block.drop_path.rate == 0.3);
+  const auto x = randn<float>({4, 32, 32, 3}, 3);
+  CHECK_FALSE(test::identical(model(x)[0].detach(), model(x)[0].detach()));
+  eval(model);
+  CHECK(test::identical(model(x)[0].detach(), model(x)[0].detach()));
+}
+
+TEST_CASE("layers start as in the released code") {
+  Rng rng(1);
+  GaConvNext<float> model(tiny<float>(), rng);
+  const auto deviation = [](const auto& weight) {
+    double sum = 0;
+    for (const float w : weight.span()) sum += double(w) * double(w);
+    return std::sqrt(sum / double(weight.size()));
+  };
+  auto& block = model.trunk.stages[2].blocks[3];
+  for (const Parameter<float>& weight :
+       {model.trunk.stem.weight, block.conv_dw.weight, block.mlp.fc1.weight, model.fuse.conv1.weight,
+        model.fuse.conv2.weight, model.fuse.downsample->conv.weight, model.heads.gram->heads[0].fc.weight})
+    CHECK_MESSAGE(deviation(weight) == doctest::Approx(0.02).epsilon(0.2), weight.name);
+  CHECK(deviation(model.fuse.se->fc1.weight) == doctest::Approx(0.02).epsilon(0.3));
+  CHECK(deviation(model.fuse.bn3.weight) == 1);
+  CHECK(deviation(model.fuse.downsample->conv.bias) == 0);
+  CHECK(block.gamma.data()[0] == 1e-6F);
+}
+
+TEST_CASE("a bf16 GA-ConvNeXt keeps its norms in float and runs forward and backward") {
+  Rng rng(1);
+  GaConvNext<bf16> model(tiny<bf16>(), rng);
+  const auto logits = model(randn<bf16>({2, 64, 64, 3}, 4));
+  backward<bf16>({{logits[0], ones<bf16>({2, 10})}, {logits[1], ones<bf16>({2, 10})}});
+  int wide = 0, narrow = 0;
+  for_each_parameter(model, [&]<class P>(const std::string& name, const P& p) {
+    CHECK_MESSAGE(p.grad().defined(), name);
+    (std::same_as<P, Parameter<float>> ? wide : narrow) += 1;
+  });
+  CHECK(wide == 2 * (1 + 3 + 9 + 4 + 2 * 5));  // weights and biases of stem, stages, stage 5 and two heads
+  CHECK(narrow > wide);
+}
+
+TEST_CASE("other kinds of heads fit on the same trunk") {
+  Rng rng(1);
+  auto options = tiny<float>();
+  for (const HeadKind head : {HeadKind::cait, HeadKind::gap}) {
+    options.head = head;
+    GaConvNext<float> model(options, rng);
+    CHECK(model(randn<float>({2, 32, 32, 3}, 1)).size() == 2);
+  }
+}
+
+TEST_CASE("plain ConvNeXts and their options can be made by name") {
+  auto model = made("convnext_tiny", {.classes = 7, .heads = 2, .drop_path = 0.1});
+  CHECK(model.info().heads == 2);
+  eval(model);
+  const NoGrad off;
+  CHECK(model(randn<float>({1, 64, 64, 3}, 1)).at(1).shape() == Shape{1, 7});
+  CHECK(made("convnext_small", {}).info().heads == 1);
+  auto base = made("convnext_base", {});
+  CHECK(parameter_count(base) == 88'591'464);
+}
