@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// Token mixing: in a rectangle of patches every image of a batch takes the tokens of another one, and a dense
+// head is told at each token which image it came from (Jiang et al., "All tokens matter: token labeling for
+// training better vision transformers", arXiv:2104.10858, section 3.3; used by Refiner-ViT,
+// arXiv:2106.03714).
+#pragma once
+#include "gram/core/pair.hpp"
+#include "gram/core/random.hpp"
+#include "gram/loss/cross_entropy.hpp"
+#include "gram/ops/arithmetic.hpp"
+#include "gram/ops/gather.hpp"
+
+namespace gram {
+
+/// A rectangle of patches, rows [top, bottom) and columns [left, right); empty by default.
+struct TokenBox {
+  Index top = 0, left = 0, bottom = 0, right = 0;
+
+  Index area() const { return (bottom - top) * (right - left); }
+  bool operator==(const TokenBox&) const = default;
+};
+
+/// A random box on a grid of patches: lambda ~ Beta(1, 1), which is uniform, sides sqrt(1 - lambda) of the
+/// grid's, rounded down to even ones, around a uniform centre and cut at the border, as in CutMix
+/// (arXiv:1905.04899). Takes three numbers of rng. Throws ArgumentError for a grid without patches.
+inline TokenBox draw_token_box(Pair grid, Rng& rng) {
+  require<ArgumentError>(grid.h > 0 && grid.w > 0, "draw_token_box: grid is ", grid,
+                         ", but both extents must be positive");
+  const double side = std::sqrt(1 - rng.uniform());
+  struct Range {
+    Index begin, end;
+  };
+  const auto range = [&](Index extent) {
+    const Index half = static_cast<Index>(static_cast<double>(extent) * side) / 2, centre = rng.below(extent);
+    return Range{std::max<Index>(0, centre - half), std::min(extent, centre + half)};
+  };
+  const Range rows = range(grid.h), columns = range(grid.w);
+  return {.top = rows.begin, .left = columns.begin, .bottom = rows.end, .right = columns.end};
+}
+
+namespace detail {
+
+/// y[n] = x[n] outside the box and x[N - 1 - n] inside. As a matrix this is symmetric: its own gradient.
+template <class D, class T>
+void exchange_box(D device, const Shape& shape, const TokenBox& box, const T* x, T* y, bool add) {
+  const Index N = shape[0], H = shape[1], W = shape[2], C = shape[3], line = W * C, image = H * line;
+  for (Index n = 0; n < N; ++n) {
+    const auto take = [&](Index from, Index top, Index bottom, Index left, Index right) {
+      const Index start = top * line + left * C;
+      kernels::copy_runs(device, bottom - top, (right - left) * C, x + from * image + start, line,
+                         y + n * image + start, line, add);
+    };
+    take(n, 0, box.top, 0, W);
+    take(n, box.top, box.bottom, 0, box.left);
+    take(N - 1 - n, box.top, box.bottom, box.left, box.right);
+    take(n, box.top, box.bottom, box.right, W);
+    take(n, box.bottom, H, 0, W);
+  }
+}
+
+/// n - 1, .., 0
+inline Tensor<std::int64_t> reversed(Index n) {
+  return generate<std::int64_t>({n}, [n](Index i) { return n - 1 - i; });
+}
+template <Scalar T>
+Tensor<T> reverse_batch(const Tensor<T>& x) {
+  return index_select(x, 0, reversed(x.dim(0)));
+}
+inline Tensor<std::int64_t> reverse_batch(const Tensor<std::int64_t>& labels) {
+  return generate<std::int64_t>(labels.shape(),
+                                [&](Index i) { return labels.data()[labels.size() - 1 - i]; });
+}
+
+/// Each row `times` times in a row.
+template <Scalar T>
+Tensor<T> repeat_rows(const Tensor<T>& x, Index times) {
+  return index_select(x, 0,
+                      generate<std::int64_t>({x.dim(0) * times}, [times](Index i) { return i / times; }));
+}
+inline Tensor<std::int64_t> repeat_rows(const Tensor<std::int64_t>& labels, Index times) {
+  return generate<std::int64_t>({labels.size() * times}, [&](Index i) { return labels.data()[i / times]; });
+}
+
+}  // namespace detail
+
+/// Inside the box image n takes the values of image N - 1 - n: y[n, i, j] = x[N - 1 - n, i, j], and outside
+/// y = x. x, y (N, H, W, C). Doing it twice gives x back, so this also un-mixes. An empty box returns x.
+/// Throws ShapeError unless x is a map and the box lies on it.
+template <Scalar T>
+Tensor<T> mix_tokens(const Tensor<T>& x, const TokenBox& box) {
+  require(x.rank() == 4, "mix_tokens: x has shape ", x.shape(), ", but (N, H, W, C) is needed");
+  require(0 <= box.top && box.top <= box.bottom && box.bottom <= x.dim(1) && 0 <= box.left &&
+              box.left <= box.right && box.right <= x.dim(2),
+          "mix_tokens: rows ", box.top, " to ", box.bottom, " and columns ", box.left, " to ", box.right,
+          " do not lie on x ", x.shape());
+  if (box.area() == 0) return x;
+  Tensor<T> y(x.shape(), x.device());
+  on(x.device(),
+     [&](auto device) { detail::exchange_box(device, x.shape(), box, x.data(), y.data(), false); });
+  return record("mix_tokens", y, {x}, [box, dx = x.gradient()](const Tensor<T>& dy) {
+    if (const GradientSink<T> sink = dx.sink())
+      on(dy.device(),
+         [&](auto device) { detail::exchange_box(device, dy.shape(), box, dy.data(), sink.data, sink.add); });
+  });
+}
+
+struct TokenMixingLossOptions {
+  double class_weight = 1, token_weight = 0.5;
+  double smoothing = 0;  ///< s: the target t of C classes becomes (1 - s) t + s / C
+};
+
+/// The loss of a network with a dense head, a scalar: with H the cross-entropy, averaged over images (and
+/// tokens),
+///     class_weight H(logits, lambda t + (1 - lambda) t') + token_weight H(token_logits, u),
+/// where t are the targets, t' those in reverse order, lambda = 1 - area of the box / L what an image kept of
+/// itself. logits (N, C); token_logits (N, L, C), un-mixed; targets t: labels (N) or soft ones (N, C);
+/// token_targets u: soft ones (N, L, C), or undefined: every token has the target of its image. The
+/// specification fixes box and un-mixing; lambda and both terms follow the released code of Refiner-ViT and
+/// arXiv:2104.10858, eq. 2. Throws ShapeError and ArgumentError as cross_entropy, and for a box of more than
+/// L tokens.
+template <Scalar T, Element Target>
+requires std::same_as<Target, T> || std::same_as<Target, std::int64_t> Tensor<T> token_mixing_loss(
+    const Tensor<T>& logits, const Tensor<T>& token_logits, const TokenBox& box,
+    const Tensor<Target>& targets, const std::type_identity_t<Tensor<T>>& token_targets = {},
+    TokenMixingLossOptions options = {}) {
+  detail::require_logits("token_mixing_loss", logits.shape());
+  const Index N = logits.dim(0), C = logits.dim(1);
+  require(token_logits.rank() == 3 && token_logits.dim(0) == N && token_logits.dim(1) > 0 &&
+              token_logits.dim(2) == C,
+          "token_mixing_loss: token logits have shape ", token_logits.shape(), ", but logits have ",
+          logits.shape(), "; (", N, ", L, ", C, ") with at least one token is needed");
+  const Index L = token_logits.dim(1);
+  require<ArgumentError>(box.area() >= 0 && box.area() <= L, "token_mixing_loss: the box has ", box.area(),
+                         " tokens, but there are ", L);
+  require(!token_targets.defined() || token_targets.shape() == token_logits.shape(),
+          "token_mixing_loss: token targets have shape ", token_targets.shape(), ", but token logits have ",
+          token_logits.shape());
+
+  const CrossEntropyOptions smoothing{.smoothing = options.smoothing};
+  const double lambda = 1 - static_cast<double>(box.area()) / static_cast<double>(L);
+  Tensor<T> image = cross_entropy(logits, targets, smoothing);
+  if (lambda < 1)  // cross-entropy is linear in the target
+    image = lambda * image + (1 - lambda) * cross_entropy(logits, detail::reverse_batch(targets), smoothing);
+  const Tensor<T> flat = reshape(token_logits, {N * L, C});
+  const Tensor<T> dense = token_targets.defined()
+                              ? cross_entropy(flat, reshape(token_targets, {N * L, C}), smoothing)
+                              : cross_entropy(flat, detail::repeat_rows(targets, L), smoothing);
+  return options.class_weight * image + options.token_weight * dense;
+}
+
+}  // namespace gram
