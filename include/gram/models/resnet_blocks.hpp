@@ -45,8 +45,9 @@ struct Downsample {
 
 /// Bottleneck block (arXiv:1512.03385, fig. 5): 1x1 to `width`, 3x3 with the stride, squeeze-and-excitation
 /// on its output when `reduced` is not 0, 1x1 to `out`, plus the shortcut; batch norm behind every
-/// convolution. x (N, H, W, in) -> (N, H', W', out).
-template <Scalar T>
+/// convolution. x (N, H, W, in) -> (N, H', W', out). Another layer, Middle, can stand for the 3x3
+/// convolution.
+template <Scalar T, class Middle = Conv2d<T>>
 struct Bottleneck {
   struct Options {
     Index in = 0, width = 0, out = 0, stride = 1;
@@ -61,16 +62,19 @@ struct Bottleneck {
   };
 
   Bottleneck(const Options& o, Rng& rng)
+      : Bottleneck(o, rng, [&](const typename Conv2d<T>::Options& three) { return Middle(three, rng); }) {}
+  /// With middle(options of the 3x3 convolution) in its place.
+  template <class MakeMiddle>
+  Bottleneck(const Options& o, Rng& rng, MakeMiddle&& middle)
       : conv1({.in = o.in, .out = o.width, .bias = false, .init = o.init}, rng),
         bn1({.channels = o.width}),
-        conv2({.in = o.width,
-               .out = o.width,
-               .kernel = 3,
-               .stride = o.stride,
-               .padding = 1,
-               .bias = false,
-               .init = o.init},
-              rng),
+        conv2(middle({.in = o.width,
+                      .out = o.width,
+                      .kernel = 3,
+                      .stride = o.stride,
+                      .padding = 1,
+                      .bias = false,
+                      .init = o.init})),
         bn2({.channels = o.width}),
         conv3({.in = o.width, .out = o.out, .bias = false, .init = o.init}, rng),
         bn3({.channels = o.out, .weight = o.last_norm}) {
@@ -104,7 +108,7 @@ struct Bottleneck {
 
   Conv2d<T> conv1;
   BatchNorm2d<T> bn1;
-  Conv2d<T> conv2;
+  Middle conv2;
   BatchNorm2d<T> bn2;
   std::optional<SqueezeExcite<T>> se;
   Conv2d<T> conv3;
