@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "gram/models/catalog.hpp"
+#include "gram/models/explicit_resnet.hpp"
+
+namespace gram::models {
+
+/// ResNets with explicitly modelled attention: "explicit_resnet50", "explicit_resnet101",
+/// "explicit_resnet152", and for 32 x 32 images "explicit_resnet29", whose sizes are ours: attention has a
+/// quarter of the channels, in all stages.
+struct ExplicitCatalog {
+  struct Row : Entry {
+    std::vector<Index> blocks;
+  };
+
+  static std::vector<Row> rows() {
+    return {{{.name = "explicit_resnet29", .classes = 100, .size = 32, .stochastic_depth = false}, {3, 3, 3}},
+            {{.name = "explicit_resnet50", .stochastic_depth = false}, {3, 4, 6, 3}},
+            {{.name = "explicit_resnet101", .stochastic_depth = false}, {3, 4, 23, 3}},
+            {{.name = "explicit_resnet152", .stochastic_depth = false}, {3, 8, 36, 3}}};
+  }
+  template <Scalar T>
+  static Model<T> make(const Row& row, const Info& info, const CreateOptions&, Rng& rng) {
+    typename ExplicitResNetTrunk<T>::Options trunk{.blocks = row.blocks};
+    if (row.size == 32) {
+      trunk.widths = {16, 32, 64}, trunk.stem = 16, trunk.small_images = true;
+      trunk.first = 0, trunk.share = 0.25;
+    }
+    return {info, ExplicitResNet<T>({.classes = info.classes, .heads = info.heads, .trunk = trunk}, rng)};
+  }
+};
+
+}  // namespace gram::models
