@@ -175,21 +175,24 @@ TEST_CASE("the first heads of a file are taken on request") {
                         .add("fc.1.bias", {2}, 1)
                         .add("fc.2.weight", {2, 3}, 9)
                         .add("fc.2.bias", {2}, 9)
+                        .add("aggregate.2.0.weight", {1}, 9)
                         .read();
   Net two = net(2);
-  CHECK(refused(two, file) == "the weights do not fit the network: 2 unexpected (fc.2.bias, fc.2.weight)");
+  CHECK(refused(two, file) ==
+        "the weights do not fit the network: 3 unexpected (aggregate.2.0.weight, fc.2.bias, fc.2.weight)");
   const auto report = load_checkpoint(two, file, {.first_heads = true});
   CHECK(report.complete());
-  CHECK(report.further_heads == std::vector<std::string>{"fc.2.bias", "fc.2.weight"});
+  CHECK(report.further_heads == std::vector<std::string>{"aggregate.2.0.weight", "fc.2.bias", "fc.2.weight"});
   CHECK(all_are(two, 1));
 
   Net one = net(1);  // its only head has no number
-  CHECK(load_checkpoint(one, file, {.first_heads = true}).further_heads.size() == 4);
+  CHECK(load_checkpoint(one, file, {.first_heads = true}).further_heads.size() == 5);
   CHECK(all_are(one, 1));
 
   Net four = net(4);
   CHECK(refused(four, file, {.first_heads = true}) ==
-        "the weights do not fit the network: 2 missing (fc.3.weight, fc.3.bias)");
+        "the weights do not fit the network: 2 missing (fc.3.weight, fc.3.bias); 1 unexpected "
+        "(aggregate.2.0.weight)");
 }
 
 TEST_CASE("all parts of the further Gramian heads are left out") {

@@ -104,7 +104,8 @@ class HeadNames {
   bool beyond(const std::string& name) const {
     const auto [part, rest] = first_part(name);
     const bool of_a_head = is_classifier(part) || part == "gram_contraction" || part == "gram_layer" ||
-                           part == "gram_embedding" || part == "ga" || part == "cls_token";
+                           part == "gram_embedding" || part == "ga" || part == "cls_token" ||
+                           part == "aggregate";
     return of_a_head && !known_.contains(name) && number(rest) >= (std::max)(heads_, 1);
   }
 
