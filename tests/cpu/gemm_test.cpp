@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gram/cpu/gemm.hpp"
 
-#include "gram/cpu/sum_rows.hpp"
 #include "support.hpp"
 
 using namespace gram;
@@ -149,29 +148,4 @@ TEST_CASE("a batch of large matrices is spread inside each product") {
   kernels::gemm(Cpu{}, s, a.data() + s.m * s.k, s.k, false, b.data() + s.k * s.n, s.n, false, second.data(),
                 s.n);
   CHECK(test::identical(batched.alias_rows(1, 2).alias({s.m, s.n}), second));
-}
-
-TEST_CASE_TEMPLATE("rows are summed in blocks, the same for any number of threads", T, float, double, bf16) {
-  const int before = threads();
-  for (const Index rows : {0, 1, 511, 1300})
-    for (const Index columns : {1, 17, 700})
-      for (const bool add : {false, true}) {
-        const auto x = randn<T>({rows, columns}, 1), old = randn<T>({columns}, 2);
-        Tensor<T> expected({columns});
-        for (Index j = 0; j < columns; ++j) {
-          double sum = add ? static_cast<double>(old.at({j})) : 0;
-          for (Index i = 0; i < rows; ++i) sum += static_cast<double>(x.at({i, j}));
-          expected.at({j}) = static_cast<T>(sum);
-        }
-        const auto run = [&](int count) {
-          set_threads(count);
-          Tensor<T> y = old.clone();
-          kernels::sum_rows(Cpu{}, rows, columns, x.data(), y.data(), add);
-          return y;
-        };
-        const auto one = run(1);
-        CHECK(test::identical(one, run(2)));
-        CHECK(test::close(one, expected, tolerance<T>));
-      }
-  set_threads(before);
 }

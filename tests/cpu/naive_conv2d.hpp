@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// Convolution by its definition, forward and backward, and the shapes that its kernels are tried on.
+#pragma once
+#include <vector>
+
+#include "gram/cpu/conv2d_shape.hpp"
+#include "isa_and_threads.hpp"
+
+namespace gram::test {
+
+/// f(x, w, y) for every product of the convolution: the positions of its factors in x (N, H, W, C) and weight
+/// (O, Kh, Kw, C/G), and of the sum it belongs to in y (N, H', W', O).
+template <class F>
+void for_each_product(const Conv2dShape& s, F&& f) {
+  for (Index y = 0; y < s.y_size(); ++y) {
+    const Index o = y % s.o, j = y / s.o % s.out_w(), i = y / (s.o * s.out_w()) % s.out_h(),
+                n = y / (s.o * s.out_w() * s.out_h());
+    for (Index a = 0; a < s.kh; ++a)
+      for (Index b = 0; b < s.kw; ++b) {
+        const Index u = i * s.stride.h - s.padding.h + a * s.dilation.h,
+                    v = j * s.stride.w - s.padding.w + b * s.dilation.w;
+        if (u < 0 || u >= s.h || v < 0 || v >= s.w) continue;
+        for (Index c = 0; c < s.group_in(); ++c)
+          f(((n * s.h + u) * s.w + v) * s.c + o / s.group_out() * s.group_in() + c,
+            ((o * s.kh + a) * s.kw + b) * s.group_in() + c, y);
+      }
+  }
+}
+
+/// Random operands of a convolution and what comes of them, on top of `before` where that is asked for.
+template <class T>
+struct ConvProblem {
+  explicit ConvProblem(const Conv2dShape& shape) : s(shape) {}
+
+  Tensor<T> y(bool with_bias, bool add) const {
+    std::vector<double> sums(static_cast<std::size_t>(s.y_size()));
+    for_each_product(s, [&](Index i, Index k, Index o) { at(sums, o) += value(x, i) * value(weight, k); });
+    return finished(sums, s.y_size(), add, [&](Index i) { return with_bias ? value(bias, i % s.o) : 0; });
+  }
+  Tensor<T> dx(bool add) const {
+    std::vector<double> sums(static_cast<std::size_t>(s.x_size()));
+    for_each_product(s, [&](Index i, Index k, Index o) { at(sums, i) += value(dy, o) * value(weight, k); });
+    return finished(sums, s.x_size(), add, [](Index) { return 0; });
+  }
+  Tensor<T> dw(bool add) const {
+    std::vector<double> sums(static_cast<std::size_t>(s.weight_size()));
+    for_each_product(s, [&](Index i, Index k, Index o) { at(sums, k) += value(dy, o) * value(x, i); });
+    return finished(sums, s.weight_size(), add, [](Index) { return 0; });
+  }
+  /// What a result of n elements holds before it is added to.
+  Tensor<T> before(Index n) const { return randn<T>({n}, 5); }
+
+  Conv2dShape s;
+  Tensor<T> x = randn<T>({s.x_size()}, 1), weight = randn<T>({s.weight_size()}, 2), bias = randn<T>({s.o}, 3),
+            dy = randn<T>({s.y_size()}, 4);
+
+ private:
+  static double& at(std::vector<double>& sums, Index i) { return sums[static_cast<std::size_t>(i)]; }
+  static double value(const Tensor<T>& t, Index i) { return static_cast<double>(t.data()[i]); }
+  template <class F>
+  Tensor<T> finished(std::vector<double>& sums, Index n, bool add, F&& more) const {
+    const Tensor<T> old = before(n);
+    return generate<T>({n}, [&](Index i) { return at(sums, i) + more(i) + (add ? value(old, i) : 0); });
+  }
+};
+
+template <class T>
+constexpr double conv_tolerance = std::is_same_v<T, double>  ? 1e-13
+                                  : std::is_same_v<T, float> ? 3e-6
+                                                             : 2e-2;
+
+inline std::string conv_text(const Conv2dShape& s) {
+  return text("x (", s.n, ", ", s.h, ", ", s.w, ", ", s.c, "), weight (", s.o, ", ", s.kh, ", ", s.kw,
+              "), stride ", s.stride, ", padding ", s.padding, ", dilation ", s.dilation, ", groups ",
+              s.groups);
+}
+
+}  // namespace gram::test

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "gram/io/file.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "support.hpp"
+
+using namespace gram;
+using test::error_of;
+
+namespace {
+
+/// An empty folder that goes away again.
+struct Folder {
+  Folder() { std::filesystem::create_directory(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string file(const std::string& name, const std::string& bytes) const {
+    std::ofstream(path / name, std::ios::binary) << bytes;
+    return (path / name).string();
+  }
+  std::size_t entries() const {
+    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path), {}));
+  }
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("gram_file_test_" + std::to_string(::getpid()));
+};
+
+std::string content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+std::string bytes(const InputFile& file, std::uint64_t offset, std::size_t count) {
+  std::string read(count, '?');
+  file.read(offset, read.data(), count);
+  return read;
+}
+
+}  // namespace
+
+TEST_CASE("a file is read at any position and not beyond its end, one in memory alike") {
+  const Folder folder;
+  const std::string path = folder.file("digits", "0123456789");
+  for (const InputFile& file : {InputFile(path), InputFile(path, "0123456789")}) {
+    const InputFile copy = file;
+    CHECK(file.size() == 10);
+    CHECK(bytes(file, 3, 4) == "3456");
+    CHECK(bytes(copy, 0, 10) == "0123456789");
+    CHECK(bytes(file, 10, 0).empty());
+    const auto error = [&](std::uint64_t offset, std::size_t count) {
+      return error_of([&] {
+        char unused[16];
+        file.read(offset, unused, count);
+      });
+    };
+    CHECK(error(8, 3) == printable(path) + ": 3 bytes at offset 8 lie beyond the end of the file (10 bytes)");
+    CHECK(error(11, 0).ends_with("0 bytes at offset 11 lie beyond the end of the file (10 bytes)"));
+    CHECK(error(~std::uint64_t{0}, 2).ends_with("lie beyond the end of the file (10 bytes)"));
+    CHECK(error(2, ~std::size_t{0}).ends_with("lie beyond the end of the file (10 bytes)"));
+  }
+}
+
+TEST_CASE("what is no file is refused, and so is one that became shorter") {
+  const Folder folder;
+  const std::string absent = (folder.path / "absent").string();
+  CHECK(error_of([&] { InputFile{absent}; }) ==
+        printable(absent) + ": cannot open: No such file or directory");
+  CHECK(error_of([&] { InputFile{folder.path.string()}; }) ==
+        printable(folder.path.string()) + ": not an ordinary file");
+  const std::string path = folder.file("short", "0123456789");
+  const InputFile file(path);
+  std::filesystem::resize_file(path, 6);
+  CHECK(error_of([&] { bytes(file, 4, 5); }) ==
+        printable(path) + ": ended at offset 6 while it was read, 3 bytes early");
+}
+
+TEST_CASE("a file is replaced whole or not at all") {
+  const Folder folder;
+  const std::string path = folder.file("target", "old");
+  {
+    OutputFile file(path);
+    file.write("new");
+  }
+  CHECK(content(path) == "old");
+  CHECK(folder.entries() == 1);
+  const InputFile reader(path);
+  {
+    OutputFile file(path);
+    file.write("new");
+    file.write(" content");
+    CHECK(content(path) == "old");
+    file.commit();
+  }
+  CHECK(content(path) == "new content");
+  CHECK(bytes(reader, 0, 3) == "old");  // who reads the old file sees no change
+  CHECK(folder.entries() == 1);
+}
+
+TEST_CASE("an output goes nowhere else") {
+  const Folder folder;
+  CHECK(error_of([&] {
+          OutputFile{(folder.path / "absent" / "file").string()};
+        }).ends_with("cannot write: No such file or directory"));
+  const std::string precious = folder.file("precious", "precious"), path = (folder.path / "file").string();
+  std::filesystem::create_symlink(precious, path + ".partial." + std::to_string(::getpid()));
+  CHECK(error_of([&] { OutputFile{path}; }).find("cannot write") != std::string::npos);
+  CHECK(content(precious) == "precious");
+}
