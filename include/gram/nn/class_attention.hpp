@@ -68,6 +68,7 @@ struct ClassAttentionBlock {
     double layer_scale = 1e-4;  ///< first value of gamma_1 and gamma_2
     double epsilon = 1e-5;      ///< of both layer norms
     Init init = Init::truncated_normal;
+    Init pointwise_init = init;  ///< of the MLP, whose layers are 1x1 convolutions in files
   };
 
   ClassAttentionBlock(const Options& o, Rng& rng)
@@ -82,7 +83,7 @@ struct ClassAttentionBlock {
         mlp({.channels = o.channels,
              .hidden = static_cast<Index>(static_cast<double>(o.channels) * o.mlp_ratio),
              .groups = o.mlp_groups,
-             .init = o.init},
+             .init = o.pointwise_init},
             rng),
         gamma_1(full(Shape{o.channels}, static_cast<T>(o.layer_scale))),
         gamma_2(full(Shape{o.channels}, static_cast<T>(o.layer_scale))) {}

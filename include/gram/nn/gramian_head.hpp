@@ -52,24 +52,27 @@ struct GramianHead {
     Index mlp_groups = 4;
     bool wide = false;  ///< Gram matrices in double while training with fewer than 128 images
     Init init = Init::truncated_normal;
+    Init pointwise_init = init;  ///< of contraction, embedding and MLP, which are 1x1 convolutions in files
     typename Layer::Options layer{};
   };
 
   GramianHead(const Options& o, Rng& rng)
       : gram_contraction(
-            {.in = o.channels, .out = o.gram_dim, .groups = o.contraction_groups, .init = o.init}, rng),
+            {.in = o.channels, .out = o.gram_dim, .groups = o.contraction_groups, .init = o.pointwise_init},
+            rng),
         gram_layer(o.layer, o.gram_dim, rng),
         gram_embedding({.in = o.gram_dim * (o.gram_dim + 1) / 2,
                         .out = o.channels,
                         .groups = o.embedding_groups,
-                        .init = o.init},
+                        .init = o.pointwise_init},
                        rng),
         ga({.channels = o.channels,
             .embed = o.embed,
             .heads = o.attention_heads,
             .mlp_ratio = o.mlp_ratio,
             .mlp_groups = o.mlp_groups,
-            .init = o.init},
+            .init = o.init,
+            .pointwise_init = o.pointwise_init},
            rng),
         fc({.in = o.channels, .out = o.classes, .init = o.init}, rng),
         wide(o.wide) {}
