@@ -172,9 +172,11 @@ TEST_CASE("image sizes and maps that stripes do not divide are refused") {
   CHECK(error(224, 21) ==
         "CswinTrunk: 21 intermediate maps of 21 blocks in stage 3; there must be fewer than blocks");
   auto options = tiny<float>();
-  options.splits = {1, 2, 2};
-  CswinTrunk<float> trunk(options, rng);
-  options.size = 64;
+  options.blocks[3] = 0;
+  CHECK(test::error_of([&] { CswinTrunk<float>(options, rng); }) ==
+        "CswinTrunk: stage 4 has 0 blocks; at least one is needed");
+  options = tiny<float>();
+  options.splits = {1, 2, 2}, options.size = 64;
   Cswin<float> larger({.classes = 2, .trunk = options}, rng);
   CHECK(larger(zeros<float>({1, 32, 64, 3})).size() == 1);
   CHECK(test::error_of([&] {

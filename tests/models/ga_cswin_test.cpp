@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gram/models/catalog_cswin.hpp"
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "gram/metrics/operations.hpp"
 #include "models/golden_model.hpp"
 
@@ -37,10 +34,6 @@ typename GaCswin<T>::Options small_images() {
   return options;
 }
 
-nlohmann::json published(const std::string& name) {
-  std::ifstream file(test::shared_folder() / "keys" / (name + ".json"));
-  return nlohmann::json::parse(file);
-}
 models::Model<float> made(const std::string& name, const models::CreateOptions& options) {
   Rng rng(1);
   return *models::detail::make_from<models::CswinCatalog, float>(name, options, rng);
@@ -57,44 +50,29 @@ TEST_CASE_TEMPLATE("a tiny GA-CSWin agrees with the released code", T, float, do
     GaCswin<T> model(tiny<T>(), rng);
     train(model, training);
     const ModelAgreement error = test::compare_model<T>(golden, model, {"logits0"});
-    CHECK(error.output < (training ? 1e-4 : 1e-5));
-    CHECK(error.gradient < (training ? 1e-4 : 2e-5));
-    CHECK(error.input < (training ? 1e-4 : 2e-5));
-    CHECK(error.input_sum < (training ? 1e-4 : 2e-5));
+    // The reference's own error in float: 5e-7 and 1e-6 in evaluation, 2e-6 and 8e-6 in training.
+    CHECK(error.output < (training ? 1e-5 : 2e-6));
+    CHECK(error.gradient < (training ? 3e-5 : 6e-6));
+    CHECK(error.input < (training ? 3e-5 : 6e-6));
+    CHECK(error.input_sum < (training ? 3e-5 : 6e-6));
     // No check of error.statistics: after/* of the files hold what buffer/* hold, the statistics before the
     // pass.
   }
 }
 
-TEST_CASE("the networks of the released class have its names, shapes and totals") {
-  for (const auto& row : models::CswinCatalog::rows()) {
-    if (!row.name.starts_with("ga_") || !test::have_shared("keys/" + row.name + ".json")) continue;
-    CAPTURE(row.name);
-    const auto expected = published(row.name);
-    auto model = made(row.name, {});
-    CHECK(model.info().heads == 5);
-    CHECK(parameter_count(model) == expected["total_params"].get<Index>());
-    std::size_t found = 0, counters = 0;
-    detail::for_each_weight(model, [&](const std::string& name, const auto& part, Layout layout) {
-      REQUIRE_MESSAGE(expected["keys"].contains(name), name);
-      Shape shape;
-      for (const auto& extent : expected["keys"][name]["shape"]) shape.append(extent.template get<Index>());
-      CHECK_MESSAGE(file_shape(part.shape(), layout) == shape, name);
-      ++found;
-    });
-    for (const auto& [name, entry] : expected["keys"].items())
-      counters += name.ends_with("num_batches_tracked");
-    CHECK(found == expected["keys"].size() - counters);
-  }
-}
-
-TEST_CASE("GA-CSWin-T has 42.0 M parameters and 6.1 G multiply-accumulates, those of the released class") {
-  // keys/ga_cswin_tiny_reconstructed.json: 1,139,793,152 in convolutions, 4,624,879,616 in linear layers
-  auto model = made("ga_cswin_tiny_reconstructed", {});
+TEST_CASE("GA-CSWin-T has 42.0 M parameters and 6.1 G multiply-accumulates") {
+  Rng rng(1);
+  GaCswin<float> model({}, rng);
   const OperationCount count = count_operations<float>(model, {1, 224, 224, 3});
   CHECK(count.parameters == 41'990'024);
-  CHECK(count.products == 1'139'793'152 + 4'624'879'616);
+  CHECK(count.products == 1'139'793'152 + 4'624'879'616);  // in convolutions and in linear layers
   CHECK(count.matmuls == 346'867'968);
+  const auto parameters = [](auto& part) { return parameter_count(part); };
+  CHECK(parameters(model.trunk.stem) == 75'840);
+  CHECK(parameters(model.trunk.merges[2]) == 1'181'184);
+  CHECK(parameters(model.trunk.stages[3][0]) == 3'157'504);
+  CHECK(parameters(*model.stage5) == 2'733'056);
+  CHECK(5 * parameters(model.heads.gram->heads[0].gram_layer) == 2'233'920);
 }
 
 TEST_CASE("maps are put side by side at the size of stage 3, whatever the size of the image") {
@@ -157,6 +135,24 @@ TEST_CASE("a bf16 GA-CSWin keeps its norms in float and runs forward and backwar
   // Weights and biases of the norms of the stem, seven blocks, three merges, stage 5 and two heads.
   CHECK(wide == 2 * (3 + 7 * 2 + 3 + 3 + 2 * 6));
   CHECK(narrow > wide);
+}
+
+TEST_CASE("linear layers start as in transformers, convolutions as in PyTorch, as in the released class") {
+  Rng rng(1);
+  GaCswin<float> model(small_images<float>(), rng);
+  int linear = 0, others = 0;
+  for_each_parameter(model, [&](const std::string& name, const Parameter<float>& p) {
+    if (p.rank() == 1) return;
+    double sum = 0;
+    for (const float w : p.span()) sum += double(w) * double(w);
+    const double fan_in = double(p.size() / p.dim(0));  // uniform(+-1/sqrt(fan_in)) has variance 1/(3 fan_in)
+    const bool plain = p.layout == Layout::plain;
+    const double expected = plain ? 0.02 : 1 / std::sqrt(3 * fan_in);
+    CHECK_MESSAGE(std::sqrt(sum / double(p.size())) == doctest::Approx(expected).epsilon(0.25), name);
+    (plain ? linear : others) += 1;
+  });
+  CHECK(linear > 20);
+  CHECK(others > 20);
 }
 
 TEST_CASE("other kinds of heads fit on the same trunk") {

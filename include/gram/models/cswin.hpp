@@ -95,6 +95,8 @@ struct CswinTrunk {
     const Index total = o.blocks[0] + o.blocks[1] + o.blocks[2] + o.blocks[3];
     Index before = 0;
     for (std::size_t s = 0; s < 4; ++s) {
+      require<ArgumentError>(o.blocks[s] > 0, "CswinTrunk: stage ", s + 1, " has ", o.blocks[s],
+                             " blocks; at least one is needed");
       if (s > 0)
         merges.emplace_back(
             typename Conv2d<T>::Options{

@@ -59,6 +59,7 @@ struct GaCswin {
                .attention_heads = o.attention_heads,
                .mlp_ratio = o.mlp_ratio,
                .mlp_groups = o.mlp_groups,
+               .pointwise_init = Init::pytorch,
                .layer = {.heads = o.gram_layer_heads,
                          .split = o.split,
                          .whole = is_whole(o),
