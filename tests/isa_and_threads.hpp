@@ -38,6 +38,19 @@ bool same_for_any_threads(F&& f) {
   return same;
 }
 
+/// Largest distance of the tensors that f() returns on any instruction set from those on the best one.
+template <class F>
+double isa_spread(F&& f) {
+  const auto expected = f();
+  double largest = 0;
+  for_each_isa([&] {
+    const auto results = f();
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      largest = std::max(largest, distance(results[i], expected[i]));
+  });
+  return largest;
+}
+
 /// Gradient of sum <f(x), random weights> with respect to x.
 template <class F, Scalar T>
 Tensor<T> gradient_of(F&& f, const Tensor<T>& x) {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "gram/cpu/copy.hpp"
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
@@ -34,14 +34,11 @@ TEST_CASE("bf16 rounds to nearest, ties to even") {
 }
 
 TEST_CASE("vectors of bf16 are read and rounded as single ones, in every instruction set") {
-  const Isa before = isa();
   constexpr Index n = 1003;
   const auto x = randn<bf16>({n}, 1), y = randn<bf16>({n}, 2);
   const auto sum = generate<bf16>(
       {n}, [&](Index i) { return static_cast<float>(x.data()[i]) + static_cast<float>(y.data()[i]); });
-  for (const Isa one : {Isa::base, Isa::avx2, Isa::avx512}) {
-    if (one > cpu::best_isa()) continue;
-    set_isa(one);
+  test::for_each_isa([&] {
     const auto z = y.clone();
     kernels::accumulate(Cpu{}, x.data(), z.data(), n);
     CHECK(test::identical(z, sum));
@@ -51,8 +48,7 @@ TEST_CASE("vectors of bf16 are read and rounded as single ones, in every instruc
     CHECK(std::isnan(static_cast<float>(special[0])));
     CHECK(static_cast<float>(special[1]) == HUGE_VALF);
     CHECK(static_cast<float>(special[2]) == -HUGE_VALF);
-  }
-  set_isa(before);
+  });
 }
 
 TEST_CASE("sums are made in float for bf16, else in the type itself") {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gram/ops/elementwise.hpp"
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 using cpu::Broadcast;
@@ -139,17 +139,13 @@ TEST_CASE("binary kernels agree with a loop over elements across blocks") {
 }
 
 TEST_CASE("every instruction set agrees with the loop over elements") {
-  const Isa before = isa();
-  for (const Isa one : {Isa::base, Isa::avx2}) {
-    if (one > cpu::best_isa()) continue;
-    set_isa(one);
+  test::for_each_isa([] {
     for (const auto& [a, b] : cases) {
       check_binary<double>({a, b}, 1e-12);
       check_binary<float>({b, a}, 1e-5);
     }
     check_binary<bf16>({{3, 5, 37}, {37}}, 1e-2);
-  }
-  set_isa(before);
+  });
 }
 
 TEST_CASE("gradients summed over repeated axes do not depend on threads") {
@@ -158,18 +154,12 @@ TEST_CASE("gradients summed over repeated axes do not depend on threads") {
   for (const Shape& shape :
        {Shape{24}, Shape{40, 1, 1, 24}, Shape{1}, Shape{40, 13, 13, 1}, Shape{13, 1, 24}}) {
     const auto b = randn<float>(shape, 3);
-    const auto run = [&](int count) {
-      const int before = threads();
-      set_threads(count);
+    CHECK(test::same_for_any_threads([&] {
       Tensor<float> dx(shape);
       kernels::binary_grad(Cpu{}, BinaryGrad::times, Broadcast(y, shape, y), b.data(), a.data(), dy.data(),
                            dx.data(), false);
-      set_threads(before);
-      return dx;
-    };
-    const auto one = run(1);
-    CHECK(test::identical(one, run(2)));
-    CHECK(test::identical(one, run(3)));
+      return std::vector{dx};
+    }));
   }
 }
 

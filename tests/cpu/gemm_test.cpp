@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/cpu/gemm.hpp"
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
@@ -88,33 +88,22 @@ TEST_CASE_TEMPLATE("products agree with three loops: all layouts, sizes, epilogu
 }
 
 TEST_CASE("products have the same bits for any number of threads") {
-  const int before = threads();
   for_each_layout([](bool transpose_a, bool transpose_b) {
     for (const GemmShape& s : shapes) {
       const Product<float> p{s, transpose_a, transpose_b, true, true, false};
-      set_threads(1);
-      const auto one = p.computed();
-      set_threads(2);
-      CHECK(test::identical(one, p.computed()));
+      CHECK(test::same_for_any_threads([&] { return std::vector{p.computed()}; }));
     }
   });
-  set_threads(before);
 }
 
 TEST_CASE("products agree on every instruction set") {
-  const Isa before = isa();
   for_each_layout([](bool transpose_a, bool transpose_b) {
     for (const GemmShape& s : shapes) {
       const Product<float> p{s, transpose_a, transpose_b, true, true, true};
       const auto expected = p.expected();
-      for (const Isa set : {Isa::base, Isa::avx2, Isa::avx512}) {
-        if (set > cpu::best_isa()) continue;
-        set_isa(set);
-        CHECK(test::close(p.computed(), expected, tolerance<float>));
-      }
+      test::for_each_isa([&] { CHECK(test::close(p.computed(), expected, tolerance<float>)); });
     }
   });
-  set_isa(before);
 }
 
 TEST_CASE_TEMPLATE("a batch is its products one by one; a stride of zero repeats an operand", T, float,

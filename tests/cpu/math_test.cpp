@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gram/cpu/elementwise.hpp"
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 using kernels::Unary;
@@ -41,18 +41,6 @@ double worst(Unary op, double (*exact)(double), const std::vector<float>& x) {
   return error;
 }
 
-template <class F>
-void for_each_isa(F&& f) {
-  const Isa before = isa();
-  for (const Isa one : {Isa::base, Isa::avx2, Isa::avx512}) {
-    if (one > cpu::best_isa()) continue;
-    set_isa(one);
-    CAPTURE(std::string(isa_name(one)));
-    f();
-  }
-  set_isa(before);
-}
-
 double exact_gelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }
 double exact_sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double exact_silu(double x) { return x * exact_sigmoid(x); }
@@ -67,7 +55,7 @@ const float nan_value = std::numeric_limits<float>::quiet_NaN();
 }  // namespace
 
 TEST_CASE("exp of floats is exact to 2 units in the last place over the whole range") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     CHECK(worst(Unary::exp, std::exp, line(-87.3, 88.7, 200000)) < 2);
     CHECK(worst(Unary::exp, std::exp, line(-1e-3, 1e-3, 20000)) < 2);
     const auto y = apply(Unary::exp, {0, -infinity, infinity, 88.8F, -200, nan_value});
@@ -81,7 +69,7 @@ TEST_CASE("exp of floats is exact to 2 units in the last place over the whole ra
 }
 
 TEST_CASE("log of floats is exact to 2 units in the last place, denormal numbers included") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     CHECK(worst(Unary::log, std::log, line(1e-3, 4, 200000)) < 2);
     CHECK(worst(Unary::log, std::log, line(0.99, 1.01, 20000)) < 2);
     std::vector<float> powers;
@@ -98,7 +86,7 @@ TEST_CASE("log of floats is exact to 2 units in the last place, denormal numbers
 }
 
 TEST_CASE("tanh, sigmoid, silu and softplus of floats are exact to a few units in the last place") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     CHECK(worst(Unary::tanh, std::tanh, line(-12, 12, 200000)) < 3);
     CHECK(worst(Unary::tanh, std::tanh, line(-1e-3, 1e-3, 2001)) < 3);
     CHECK(worst(Unary::sigmoid, exact_sigmoid, line(-80, 80, 200000)) < 4);
@@ -114,7 +102,7 @@ TEST_CASE("tanh, sigmoid, silu and softplus of floats are exact to a few units i
 }
 
 TEST_CASE("gelu of floats has no cancellation in the tail") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     CHECK(worst(Unary::gelu, exact_gelu, line(0, 10, 200000)) < 3);
     CHECK(worst(Unary::gelu, exact_gelu, line(-1, 0, 100000)) < 5);
     CHECK(worst(Unary::gelu, exact_gelu, line(-3, -1, 100000)) < 20);
@@ -132,7 +120,7 @@ TEST_CASE("gelu of floats has no cancellation in the tail") {
 }
 
 TEST_CASE("the float gradients of gelu agree with those in double") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     const auto x = line(-8, 8, 10001);
     const Index n = static_cast<Index>(x.size());
     std::vector<double> wide(x.begin(), x.end()), one(x.size(), 1), exact(x.size());
@@ -149,7 +137,7 @@ TEST_CASE("the float gradients of gelu agree with those in double") {
 }
 
 TEST_CASE("double vectors have libm's accuracy") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     for (Index i = -60; i <= 60; ++i) {
       const double x = static_cast<double>(i) / 7;
       double y = 0;

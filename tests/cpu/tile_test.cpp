@@ -3,24 +3,11 @@
 
 #include <vector>
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
 namespace {
-
-/// Runs f under every instruction set of this machine.
-template <class F>
-void for_each_isa(F f) {
-  const Isa before = isa();
-  for (const Isa set : {Isa::base, Isa::avx2, Isa::avx512}) {
-    if (set > cpu::best_isa()) continue;
-    set_isa(set);
-    CAPTURE(isa_name(set));
-    f();
-  }
-  set_isa(before);
-}
 
 /// The value of a finished element, from a sum made elsewhere.
 template <class T>
@@ -33,7 +20,7 @@ double finished(double sum, double old, Index column, const cpu::TileEpilogue<T>
 
 TEST_CASE_TEMPLATE("a packed matrix holds whole panels, k outermost, zeros behind the last column", T, float,
                    double) {
-  for_each_isa([] {
+  test::for_each_isa([] {
     const auto& tile = cpu::tile_table<T>();
     const Index k = 37;
     for (const Index n :
@@ -63,7 +50,7 @@ TEST_CASE_TEMPLATE("a packed matrix holds whole panels, k outermost, zeros behin
 }
 
 TEST_CASE_TEMPLATE("a tile is the product of rows with taps and a panel", T, float, double) {
-  for_each_isa([] {
+  test::for_each_isa([] {
     const auto& tile = cpu::tile_table<T>();
     for (Index columns = 1; columns <= tile.width; columns += columns < 9 ? 1 : 5)
       for (const Index rows : {Index{1}, tile.rows(columns) - 1, tile.rows(columns)})
@@ -103,7 +90,7 @@ TEST_CASE_TEMPLATE("a tile is the product of rows with taps and a panel", T, flo
 
 TEST_CASE_TEMPLATE("a tile is a sum of outer products of rows where they lie, or of a panel", T, float,
                    double) {
-  for_each_isa([] {
+  test::for_each_isa([] {
     const auto& tile = cpu::tile_table<T>();
     const Index k = 11, m = 29;
     for (const Index columns :
@@ -135,7 +122,7 @@ TEST_CASE_TEMPLATE("a tile is a sum of outer products of rows where they lie, or
 }
 
 TEST_CASE_TEMPLATE("parts are added in order and finished", T, float, double) {
-  for_each_isa([] {
+  test::for_each_isa([] {
     const auto& tile = cpu::tile_table<T>();
     for (const Index parts : {0, 1, 5})
       for (const Index columns : {Index{1}, tile.lanes, 4 * tile.lanes, 5 * tile.lanes + 3}) {
@@ -155,7 +142,7 @@ TEST_CASE_TEMPLATE("parts are added in order and finished", T, float, double) {
 }
 
 TEST_CASE("relu at the end of a tile keeps NaN") {
-  for_each_isa([] {
+  test::for_each_isa([] {
     const auto& tile = cpu::tile_table<float>();
     const float partial[] = {-1, std::nanf(""), 2};
     float c[3];

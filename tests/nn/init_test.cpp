@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/nn/init.hpp"
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
@@ -67,12 +67,8 @@ TEST_CASE("PyTorch's bias follows the fan of the weight, the others start at zer
 }
 
 TEST_CASE("the same seed gives the same weights for any number of threads") {
-  const int before = threads();
-  const auto draw = [](int count) {
-    set_threads(count);
+  CHECK(test::same_for_any_threads([] {
     Rng rng(9);
-    return init::truncated_normal<float>({100, 100}, 1, rng, 1.5);
-  };
-  CHECK(test::identical(draw(1), draw(2)));
-  set_threads(before);
+    return std::vector{init::truncated_normal<float>({100, 100}, 1, rng, 1.5)};
+  }));
 }

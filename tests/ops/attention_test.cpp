@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 namespace gram {
 namespace {
@@ -187,21 +187,8 @@ TEST_CASE("attention does not depend on the number of threads or, but for roundi
     all.push_back(attention_map(converted<float>(in.q), converted<float>(in.k), {.heads = 2}));
     return all;
   };
-  const auto before = run();
-  const int count = threads();
-  for (const int n : {1, 2, 3}) {
-    set_threads(n);
-    const auto again = run();
-    for (std::size_t i = 0; i < again.size(); ++i) CHECK(test::identical(again[i], before[i]));
-  }
-  set_threads(count);
-  const Isa best = isa();
-  for (int s = 0; s <= static_cast<int>(best); ++s) {
-    set_isa(static_cast<Isa>(s));
-    const auto again = run();
-    for (std::size_t i = 0; i < again.size(); ++i) CHECK(test::close(again[i], before[i], 1e-5));
-  }
-  set_isa(best);
+  CHECK(test::same_for_any_threads(run));
+  CHECK(test::isa_spread(run) <= 1e-5);
 }
 
 TEST_CASE("attention refuses what does not fit") {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
@@ -167,8 +167,6 @@ TEST_CASE("batch_norm keeps its digits when the mean is large") {
 
 TEST_CASE(
     "batch_norm gives the same bits on one thread and two, and nearly the same with every instruction set") {
-  const int before = threads();
-  const Isa best = isa();
   for (const Shape& shape : {Shape{3000, 3}, Shape{40, 33, 33, 16}, Shape{200, 700}}) {
     const auto run = [&] {
       const Inputs<float> in({shape, true, true, true, true});
@@ -176,21 +174,15 @@ TEST_CASE(
       x.set_requires_grad(), r.set_requires_grad(), w.set_requires_grad();
       const auto y = batch_norm(x, w, in.bias, in.mu, in.var, {.relu = true}, r);
       backward(y, randn<float>(shape, 9));
-      return std::vector<Tensor<float>>{y.detach(), x.grad(), r.grad(), w.grad(), in.mu, in.var};
+      return std::vector<Tensor<float>>{y.detach(), w.grad(), in.mu, in.var, x.grad(), r.grad()};
     };
-    set_threads(1);
-    const auto one = run();
-    set_threads(2);
-    const auto two = run();
-    set_threads(before);
-    for (std::size_t k = 0; k < one.size(); ++k) CHECK(test::identical(one[k], two[k]));
-    for (const Isa other : {Isa::base, Isa::avx2}) {
-      if (other >= best) continue;
-      set_isa(other);
-      const auto values = run();
-      set_isa(best);
-      for (const std::size_t k : {0U, 3U, 4U, 5U}) CHECK(test::distance(values[k], one[k]) < 1e-4);
-    }
+    CHECK(test::same_for_any_threads(run));
+    // A sum near zero may fall on either side of the relu: then x.grad() and r.grad() differ.
+    CHECK(test::isa_spread([&] {
+            auto values = run();
+            values.resize(4);
+            return values;
+          }) < 1e-4);
   }
 }
 

@@ -2,7 +2,7 @@
 #include "gram/ops/class_attention.hpp"
 
 #include "gram/ops/class_attention_textbook.hpp"
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 namespace gram {
 namespace {
@@ -169,21 +169,8 @@ TEST_CASE("class attention in bf16 has gradients") {
 TEST_CASE(
     "class attention does not depend on the number of threads or, but for rounding, the instruction set") {
   const auto p = problem<float>({9, 33, 100, 40, 4, 2, true});
-  const auto before = run(p, fused<float>);
-  const int count = threads();
-  for (const int n : {1, 2, 3}) {
-    set_threads(n);
-    const auto again = run(p, fused<float>);
-    for (std::size_t i = 0; i < again.size(); ++i) CHECK(test::identical(again[i], before[i]));
-  }
-  set_threads(count);
-  const Isa best = isa();
-  for (int s = 0; s <= static_cast<int>(best); ++s) {
-    set_isa(static_cast<Isa>(s));
-    const auto again = run(p, fused<float>);
-    for (std::size_t i = 0; i < again.size(); ++i) CHECK(test::close(again[i], before[i], 1e-4));
-  }
-  set_isa(best);
+  CHECK(test::same_for_any_threads([&] { return run(p, fused<float>); }));
+  CHECK(test::isa_spread([&] { return run(p, fused<float>); }) <= 1e-4);
 }
 
 TEST_CASE("class attention refuses what does not fit") {

@@ -2,7 +2,7 @@
 #include "gram/ops/dropout.hpp"
 
 #include "gram/ops/arithmetic.hpp"
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 using test::close;
@@ -32,24 +32,13 @@ TEST_CASE("dropout drops a share of p and keeps the mean") {
 }
 
 TEST_CASE("dropout makes one mask for every instruction set, thread count and element type") {
-  const Isa before = isa();
-  const int count = threads();
   const auto run = [](auto one) {
     Rng rng(9);
     return dropout(ones<decltype(one)>({3, 30001}), 0.4, rng);
   };
   const auto y = run(1.0F);
-  for (const Isa other : {Isa::base, Isa::avx2}) {
-    if (other > cpu::best_isa()) continue;
-    set_isa(other);
-    CHECK(test::identical(run(1.0F), y));
-  }
-  set_isa(before);
-  for (const int other : {1, 2}) {
-    set_threads(other);
-    CHECK(test::identical(run(1.0F), y));
-  }
-  set_threads(count);
+  test::for_each_isa([&] { CHECK(test::identical(run(1.0F), y)); });
+  CHECK(test::same_for_any_threads([&] { return std::vector{run(1.0F)}; }));
   const auto wide = run(1.0);
   const auto narrow = run(bf16(1.0F));
   bool same = true;

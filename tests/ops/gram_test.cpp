@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/ops/gram.hpp"
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 namespace gram {
 namespace {
@@ -94,25 +94,10 @@ TEST_CASE(
     leaf.set_requires_grad();
     const auto y = gram_vector(leaf);
     backward(y, dy);
-    return std::pair(y.detach(), leaf.grad());
+    return std::vector{y.detach(), leaf.grad()};
   };
-  const auto before = run();
-  const int count = threads();
-  for (const int n : {1, 2, 3}) {
-    set_threads(n);
-    const auto again = run();
-    CHECK(test::identical(again.first, before.first));
-    CHECK(test::identical(again.second, before.second));
-  }
-  set_threads(count);
-  const Isa best = isa();
-  for (int i = 0; i <= static_cast<int>(best); ++i) {
-    set_isa(static_cast<Isa>(i));
-    const auto again = run();
-    CHECK(test::close(again.first, before.first, 1e-5));
-    CHECK(test::close(again.second, before.second, 1e-5));
-  }
-  set_isa(best);
+  CHECK(test::same_for_any_threads(run));
+  CHECK(test::isa_spread(run) <= 1e-5);
 }
 
 TEST_CASE("the Gram vector refuses what is no map") {

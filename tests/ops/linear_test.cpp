@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/ops/linear.hpp"
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
@@ -79,18 +79,13 @@ TEST_CASE("gradients of linear add up when an input is used twice") {
 }
 
 TEST_CASE("linear has the same bits for any number of threads, forward and backward") {
-  const int before = threads();
-  const auto run = [](int count) {
-    set_threads(count);
+  CHECK(test::same_for_any_threads([] {
     auto x = randn<float>({2000, 40}, 1), w = randn<float>({30, 20}, 2), b = randn<float>({30}, 3);
     for (auto* p : {&x, &w, &b}) p->set_requires_grad();
     const auto y = grouped_linear(x, w, b, 2);
     backward(y, randn<float>(y.shape(), 4));
     return std::vector<Tensor<float>>{y.detach(), x.grad(), w.grad(), b.grad()};
-  };
-  const auto one = run(1), two = run(2);
-  for (std::size_t i = 0; i < one.size(); ++i) CHECK(test::identical(one[i], two[i]));
-  set_threads(before);
+  }));
 }
 
 TEST_CASE("linear says what does not fit") {

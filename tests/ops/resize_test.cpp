@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
@@ -98,8 +98,6 @@ TEST_CASE("resize's gradients agree with central differences") {
 
 TEST_CASE(
     "resize gives the same bits on one thread and two, and nearly the same with every instruction set") {
-  const int before = threads();
-  const Isa best = isa();
   const auto run = [&] {
     Tensor<float> x = randn<float>({2, 23, 31, 37}, 1);
     x.set_requires_grad();
@@ -107,19 +105,8 @@ TEST_CASE(
     backward(y, randn<float>(y.shape(), 2));
     return std::vector<Tensor<float>>{y.detach(), x.grad()};
   };
-  set_threads(1);
-  const auto one = run();
-  set_threads(2);
-  const auto two = run();
-  set_threads(before);
-  for (std::size_t k = 0; k < one.size(); ++k) CHECK(test::identical(one[k], two[k]));
-  for (const Isa other : {Isa::base, Isa::avx2}) {
-    if (other >= best) continue;
-    set_isa(other);
-    const auto values = run();
-    set_isa(best);
-    for (std::size_t k = 0; k < one.size(); ++k) CHECK(test::distance(values[k], one[k]) < 1e-6);
-  }
+  CHECK(test::same_for_any_threads(run));
+  CHECK(test::isa_spread(run) < 1e-6);
 }
 
 TEST_CASE("resize says what does not fit") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/optim/adamw.hpp"
 
+#include "isa_and_threads.hpp"
 #include "quadratic.hpp"
 
 using namespace gram;
@@ -66,28 +67,16 @@ TEST_CASE("bf16 networks may have float parameters") {
 TEST_CASE(
     "a step of AdamW gives the same bits on one thread and two, and nearly the same with every instruction "
     "set") {
-  const int before = threads();
-  const Isa best = isa();
   const auto run = [&] {
     Tensor<float> w = randn<float>({300, 701}, 1);
     w.set_requires_grad();
     AdamW<float> optimizer({{{.name = "w", .value = w}}}, {.lr = 0.1});
     w.gradient().add(randn<float>({300, 701}, 2));
     optimizer.step(), optimizer.step();
-    return w.detach();
+    return std::vector{w.detach()};
   };
-  set_threads(1);
-  const auto one = run();
-  set_threads(2);
-  const auto two = run();
-  set_threads(before);
-  CHECK(test::identical(one, two));
-  for (const Isa other : {Isa::base, Isa::avx2}) {
-    if (other >= best) continue;
-    set_isa(other);
-    CHECK(test::close(run(), one, 1e-6));
-    set_isa(best);
-  }
+  CHECK(test::same_for_any_threads(run));
+  CHECK(test::isa_spread(run) <= 1e-6);
 }
 
 TEST_CASE("AdamW says what does not fit") {
