@@ -8,6 +8,7 @@ using namespace gram;
 TEST_CASE("every small model can be made by name and gives the logits of its heads") {
   for (const std::string& name : models::names()) {
     if (name.ends_with("resnet50") || name.ends_with("vit_s") || name.ends_with("vit_m")) continue;
+    if (name == "resnet101" || name == "resnet152" || name == "resnet50d") continue;
     CAPTURE(name);
     Rng rng(1);
     auto model = models::create<float>(name, {.classes = 7, .heads = 2}, rng);

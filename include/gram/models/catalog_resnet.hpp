@@ -59,24 +59,40 @@ struct CifarCatalog {
   };
 };
 
-/// ResNet50 and GA-ResNet50 with their kinds of heads.
+/// ResNet50 and GA-ResNet50 with their kinds of heads; plain only, the deeper "resnet101" and "resnet152",
+/// and "resnet50d" (ResNet-D, arXiv:1812.01187).
 struct ResNetCatalog {
   struct Row : Entry {
     Prefix prefix;
+    std::array<Index, 4> blocks;
+    bool deep;  ///< ResNet-D
   };
 
   static std::vector<Row> rows() {
     std::vector<Row> all;
-    for (const Prefix& prefix : prefixes)
-      all.push_back({{.name = std::string(prefix.text) + "resnet50",
+    const auto add = [&](const Prefix& prefix, const char* name, const std::array<Index, 4>& blocks,
+                         bool deep) {
+      all.push_back({{.name = std::string(prefix.text) + name,
                       .heads = prefix.head == HeadKind::gap ? 1 : 5,
                       .stochastic_depth = false},
-                     prefix});
+                     prefix,
+                     blocks,
+                     deep});
+    };
+    for (const Prefix& prefix : prefixes) add(prefix, "resnet50", {3, 4, 6, 3}, false);
+    constexpr Prefix plain{"", true, HeadKind::gap};
+    add(plain, "resnet101", {3, 4, 23, 3}, false);
+    add(plain, "resnet152", {3, 8, 36, 3}, false);
+    add(plain, "resnet50d", {3, 4, 6, 3}, true);
     return all;
   }
   template <Scalar T>
   static Model<T> make(const Row& row, const Info& info, const CreateOptions&, Rng& rng) {
-    if (row.prefix.plain) return {info, ResNet<T>({.classes = info.classes, .heads = info.heads}, rng)};
+    if (row.prefix.plain)
+      return {info, ResNet<T>({.classes = info.classes,
+                               .heads = info.heads,
+                               .trunk = {.blocks = row.blocks, .deep = row.deep}},
+                              rng)};
     return {info, GaResNet<T>({.classes = info.classes, .heads = info.heads, .head = row.prefix.head}, rng)};
   }
 };
