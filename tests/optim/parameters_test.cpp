@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "gram/optim/parameters.hpp"
+
+#include "gram/nn/batch_norm.hpp"
+#include "gram/nn/linear.hpp"
+#include "support.hpp"
+
+using namespace gram;
+
+namespace {
+
+template <Scalar T>
+struct Net {
+  void visit(auto&& parts) { parts("body", body), parts("norm", norm), parts("head", head); }
+
+  Rng rng{1};
+  Linear<T> body{{.in = 3, .out = 4}, rng};
+  BatchNorm2d<T> norm{{.channels = 4}};
+  Linear<T> head{{.in = 4, .out = 2, .bias = false}, rng};
+};
+
+template <Scalar T>
+std::string listing(const ParameterList<T>& list) {
+  std::string all;
+  list.for_each([&](const auto& p) { all += text(p.name, " ", p.decay_factor * p.lr_factor, ", "); });
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("what has one axis does not decay, what is frozen is not learned") {
+  Net<float> net;
+  CHECK(listing(named_parameters<float>(net)) ==
+        "body.weight 1, body.bias 0, norm.weight 0, norm.bias 0, head.weight 1, ");
+  freeze(net.body);
+  auto list = named_parameters<float>(net);
+  CHECK(list.size() == 3);
+  list.for_each([](auto& p) {
+    if (p.name.starts_with("head")) p.lr_factor = 10;
+  });
+  CHECK(listing(list) == "norm.weight 0, norm.bias 0, head.weight 10, ");
+}
+
+TEST_CASE("the parameters of a list are those of the network, of both types in bf16") {
+  Net<bf16> net;
+  const auto list = named_parameters<bf16>(net);
+  CHECK(listing(list) == "body.weight 1, body.bias 0, head.weight 1, norm.weight 0, norm.bias 0, ");
+  list.for_each([&]<Scalar P>(const NamedParameter<P>& p) {
+    if (p.name == "norm.bias") CHECK((std::is_same_v<P, float>));
+    if (p.name == "head.weight") CHECK((std::is_same_v<P, bf16>));
+    p.value.data()[0] = P(7.0F);
+  });
+  CHECK(net.norm.weight.data()[0] == 7);
+  CHECK(static_cast<float>(net.head.weight.data()[0]) == 7);
+}
