@@ -117,7 +117,7 @@ TEST_CASE("explicit attention's gradients agree with central differences") {
   const auto v = randn<double>({2, 3, 4, 4}, 1), rho = logarithms<double>({1, 2});
   const auto twice = [](const auto& x, const auto& r) {
     return std::vector{explicit_attention(x, r), explicit_attention(x, r, {.normalize = false}),
-                       explicit_attention_dense(x, r)};
+                       explicit_attention_dense(x, r), explicit_attention(x, r, {exponential})};
   };
   CHECK(gradcheck(twice, v, rho) < 1e-6);
   CHECK(gradcheck([&](const auto& x) { return explicit_attention(x, rho); }, v) < 1e-6);

@@ -20,22 +20,23 @@ namespace gram {
 
 /// Stem and stages of a bottleneck ResNet, with explicit attention in the place of a part of its 3x3
 /// convolutions. x (N, H, W, 3) -> the maps of the stages, at strides 4, 8, 16 and 32, or 1, 2 and 4 for
-/// small images. Names are timm's; those of a 3x3 convolution with attention are "conv2.conv" and
-/// "conv2.att". Throws ArgumentError unless blocks and widths name as many stages.
+/// small images. A backbone (models/features.hpp). Names are timm's; those of a 3x3 convolution with
+/// attention are "conv2.conv" and "conv2.att". Throws ArgumentError unless blocks and widths name as many
+/// stages.
 template <Scalar T>
 struct ExplicitResNetTrunk {
   using value_type = T;
   using Block = Bottleneck<T, AttentionAugmentedConv2d<T>>;
   struct Options {
     std::vector<Index> blocks{3, 4, 6, 3};  ///< of each stage
-    std::vector<Index> widths{64, 128, 256,
-                              512};  ///< of the 3x3 convolutions; maps have four times as many channels
-    Index stem = 64;                 ///< channels
-    bool small_images = false;       ///< stem of the CIFAR ResNets: 3x3 without stride or pooling
-    std::size_t first = 1;           ///< stage, from 0, in which attention begins
-    double share = 0.1;              ///< of the channels of a 3x3 convolution, rounded down
-    Index attention_heads = 1;
-    double radius = 1;  ///< at the start, in pixels
+    /// Of the 3x3 convolutions of each stage; its map has four times as many channels.
+    std::vector<Index> widths{64, 128, 256, 512};
+    Index stem = 64;            ///< channels
+    bool small_images = false;  ///< stem of the CIFAR ResNets: 3x3 without stride or pooling
+    std::size_t first = 1;      ///< stage, from 0, in which attention begins
+    double share = 0.1;         ///< attention's, of the channels of a 3x3 convolution; rounded down
+    Index attention_heads = 1;  ///< with a radius each
+    double radius = 1;          ///< at the start, in pixels
     ExplicitAttentionOptions map{};
   };
 
