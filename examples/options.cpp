@@ -8,6 +8,7 @@ namespace examples {
 Options parse(int argc, char** argv, const char* description, Options options) {
   CLI::App app(description);
   app.option_defaults()->always_capture_default();
+  if (!options.model.empty()) app.add_option("--model", options.model, "a name of `gram models`");
   app.add_option("--data", options.data, "textures, fashion_mnist, mnist, cifar10 or cifar100");
   app.add_option("--folder", options.folder, "folder with the files of the data set");
   app.add_option("--epochs", options.epochs, "passes over the training set")->check(CLI::Range(1, 1000000));

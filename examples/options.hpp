@@ -7,6 +7,7 @@
 namespace examples {
 
 struct Options {
+  std::string model = {};         ///< a name of `gram models`; only asked for where there is a default
   std::string data = "textures";  ///< textures, fashion_mnist, mnist, cifar10 or cifar100
   std::string folder = {};        ///< where the files of the data set lie; not needed for textures
   std::int64_t epochs = 10;

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "gram/models/gramian_classifier.hpp"
 
+#include "gram/models/convnext.hpp"
+#include "gram/models/cswin.hpp"
+#include "gram/models/explicit_resnet.hpp"
 #include "gram/models/ga_resnet.hpp"
+#include "gram/models/group_mix_former.hpp"
+#include "gram/models/refiner_vit.hpp"
+#include "gram/nn/convnext_block.hpp"
+#include "gram/nn/cswin_block.hpp"
 #include "gram/nn/module.hpp"
 #include "support.hpp"
 
@@ -139,4 +146,57 @@ TEST_CASE("choices that do not fit the backbone are refused") {
   auto odd = small();
   odd.contraction_groups = 3;
   CHECK(test::error_of([&] { Small<>(odd, rng); }).find("groups 3") != std::string::npos);
+}
+
+namespace {
+
+/// Every parameter of the classifier, the backbone's too, gets a gradient from the logits of its heads.
+template <class Backbone, class Layer = NoGramLayer<float>>
+void check_backbone(const typename Backbone::Options& backbone, FeatureOptions features, Pair size) {
+  Rng rng(1);
+  using Classifier = GramianClassifier<Backbone, Layer>;
+  Classifier model({.classes = 4,
+                    .heads = 2,
+                    .backbone = backbone,
+                    .features = std::move(features),
+                    .gram_dim = 16,
+                    .embedding_groups = 4},
+                   rng);
+  CHECK(total_channels(model.backbone.channels()) > 0);
+  const auto logits = model(randn<float>({2, size.h, size.w, 3}, 5));
+  REQUIRE(logits.size() == 2);
+  CHECK(logits[0].shape() == Shape{2, 4});
+  backward<float>({{logits[0], randn<float>({2, 4}, 1)}, {logits[1], randn<float>({2, 4}, 2)}});
+  for_each_parameter(model, [](const std::string& name, const auto& parameter) {
+    CHECK_MESSAGE(parameter.grad().defined(), name);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("Gramian heads stand on every backbone of the library") {
+  const std::array<Index, 4> ones{1, 1, 1, 1};
+  SUBCASE("ConvNeXt, and its block before the Gram matrix") {
+    const ConvNextTrunk<float>::Options o{
+        .blocks = {1, 1, 3, 1}, .widths = {8, 16, 16, 32}, .intermediates = 1};
+    check_backbone<ConvNextTrunk<float>>(o, {.maps = {0, 1, 2, 3, 4}, .reference = 3}, {64, 96});
+    check_backbone<ConvNextTrunk<float>, ConvNextGramLayer<float>>(o, {}, 64);
+  }
+  SUBCASE("CSWin") {
+    const CswinTrunk<float>::Options o{
+        .size = 64, .blocks = ones, .widths = {8, 16, 16, 32}, .heads = {2, 2, 2, 2}, .splits = {1, 2, 2}};
+    check_backbone<CswinTrunk<float>>(o, {.maps = {1, 2, 3}, .reference = 1}, 64);
+  }
+  SUBCASE("GroupMixFormer") {
+    const GroupMixFormerTrunk<float>::Options o{.widths = {40, 40, 40, 80}, .depths = ones};
+    check_backbone<GroupMixFormerTrunk<float>>(o, {.maps = {0, 1, 2, 3}, .reference = 2, .out = 32}, 64);
+  }
+  SUBCASE("Refiner-ViT") {
+    const RefinerVitTrunk<float>::Options o{.size = 16, .patch = 4, .channels = 32, .depth = 2, .heads = 4};
+    check_backbone<RefinerVitTrunk<float>>(o, {}, 16);
+  }
+  SUBCASE("ResNet with explicit attention") {
+    const ExplicitResNetTrunk<float>::Options o{.blocks = {1, 1}, .widths = {8, 8}, .stem = 8, .share = 0.25};
+    check_backbone<ExplicitResNetTrunk<float>>(o, {.maps = {0, 1}, .reference = 1}, 32);
+  }
 }

@@ -19,14 +19,27 @@ struct ExplicitCatalog {
             {{.name = "explicit_resnet101", .stochastic_depth = false}, {3, 4, 23, 3}},
             {{.name = "explicit_resnet152", .stochastic_depth = false}, {3, 8, 36, 3}}};
   }
+  /// Of the backbone's maps.
+  static std::vector<Index> channels(const Row& row) {
+    if (row.size == 32) return {64, 128, 256};
+    return {256, 512, 1024, 2048};
+  }
   template <Scalar T>
-  static Model<T> make(const Row& row, const Info& info, const CreateOptions&, Rng& rng) {
-    typename ExplicitResNetTrunk<T>::Options trunk{.blocks = row.blocks};
-    if (row.size == 32) {
-      trunk.widths = {16, 32, 64}, trunk.stem = 16, trunk.small_images = true;
-      trunk.first = 0, trunk.share = 0.25;
-    }
-    return {info, ExplicitResNet<T>({.classes = info.classes, .heads = info.heads, .trunk = trunk}, rng)};
+  using Trunk = ExplicitResNetTrunk<T>;
+  template <Scalar T>
+  static typename Trunk<T>::Options trunk(const Row& row, const Info&, const CreateOptions&) {
+    if (row.size != 32) return {.blocks = row.blocks};
+    return {.blocks = row.blocks,
+            .widths = {16, 32, 64},
+            .stem = 16,
+            .small_images = true,
+            .first = 0,
+            .share = 0.25};
+  }
+  template <Scalar T>
+  static Model<T> make(const Row& row, const Info& info, const CreateOptions& o, Rng& rng) {
+    return {info, ExplicitResNet<T>(
+                      {.classes = info.classes, .heads = info.heads, .trunk = trunk<T>(row, info, o)}, rng)};
   }
 };
 

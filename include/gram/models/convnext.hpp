@@ -76,20 +76,27 @@ struct ConvNextStage {
 };
 
 /// Stem and four stages of a ConvNeXt (arXiv:2201.03545), x (N, H, W, 3) -> the maps of the stages at strides
-/// 4, 8, 16 and 32; those inside stage 3 stand in front of its output. Defaults are ConvNeXt-T. Weights carry
-/// timm's names: stem.0, stem.1, stages.1.downsample.0, stages.1.blocks.0.conv_dw, ...
+/// 4, 8, 16 and 32 (patch times 1, 2, 4 and 8); those inside stage 3 stand in front of its output. Defaults
+/// are ConvNeXt-T. Weights carry timm's names: stem.0, stem.1, stages.1.downsample.0,
+/// stages.1.blocks.0.conv_dw, ...
 template <Scalar T>
 struct ConvNextTrunk {
   using value_type = T;
   struct Options {
     std::array<Index, 4> blocks{3, 3, 9, 3};
     std::array<Index, 4> widths{96, 192, 384, 768};
+    Index patch = 4;          ///< kernel and stride of the stem
     Index intermediates = 0;  ///< maps from inside stage 3, see ConvNextStage
     double drop_path = 0;     ///< of the last block; grows from 0 with depth
   };
 
   ConvNextTrunk(const Options& o, Rng& rng)
-      : stem({.in = 3, .out = o.widths[0], .kernel = 4, .stride = 4, .init = Init::truncated_normal}, rng),
+      : stem({.in = 3,
+              .out = o.widths[0],
+              .kernel = o.patch,
+              .stride = o.patch,
+              .init = Init::truncated_normal},
+             rng),
         stem_norm({.channels = o.widths[0], .epsilon = 1e-6}) {
     const Index total = total_blocks(o);
     const double step = total > 1 ? o.drop_path / static_cast<double>(total - 1) : 0;

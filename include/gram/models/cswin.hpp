@@ -29,16 +29,18 @@ template <Scalar T>
 struct CswinStem {
   struct Options {
     bool deep = false;
+    Index stride = 4;  ///< 4, or 2 for small images
     Index width = 64;  ///< of the deep stem's first two convolutions
     Index out = 64;
   };
 
   CswinStem(const Options& o, Rng& rng) {
+    require<ArgumentError>(o.stride == 4 || o.stride == 2, "CswinStem: stride ", o.stride, "; it is 2 or 4");
     if (o.deep)
-      append(three(3, o.width, 2), rng), append(three(o.width, o.width, 1), rng),
+      append(three(3, o.width, o.stride / 2), rng), append(three(o.width, o.width, 1), rng),
           append(three(o.width, o.out, 2), rng);
     else
-      append({.in = 3, .out = o.out, .kernel = 7, .stride = 4, .padding = 2}, rng);
+      append({.in = 3, .out = o.out, .kernel = 7, .stride = o.stride, .padding = 2}, rng);
   }
 
   Tensor<T> operator()(const Tensor<T>& image) const {
@@ -72,6 +74,7 @@ struct CswinTrunk {
   struct Options {
     Pair size = 224;  ///< of the images: a stage whose map is as large as its stripes are wide has no stripes
     bool deep_stem = false;
+    Index stem_stride = 4;  ///< 4, or 2 for small images
     Index stem_width = 64;  ///< of the deep stem's first two convolutions
     std::array<Index, 4> blocks{1, 2, 21, 1};
     std::array<Index, 4> widths{64, 128, 256, 512};
@@ -86,9 +89,10 @@ struct CswinTrunk {
 
   CswinTrunk(const Options& o, Rng& rng)
       : intermediates(o.intermediates),
-        stem({.deep = o.deep_stem, .width = o.stem_width, .out = o.widths[0]}, rng) {
-    require<ArgumentError>(o.size.h % 32 == 0 && o.size.w % 32 == 0, "CswinTrunk: image size ", o.size,
-                           " is not a multiple of 32");
+        stem({.deep = o.deep_stem, .stride = o.stem_stride, .width = o.stem_width, .out = o.widths[0]}, rng) {
+    const Index last = 8 * o.stem_stride;
+    require<ArgumentError>(o.size.h % last == 0 && o.size.w % last == 0, "CswinTrunk: image size ", o.size,
+                           " is not a multiple of ", last);
     require<ArgumentError>(o.intermediates >= 0 && o.blocks[2] > o.intermediates,
                            "CswinTrunk: ", o.intermediates, " intermediate maps of ", o.blocks[2],
                            " blocks in stage 3; there must be fewer than blocks");
@@ -142,7 +146,7 @@ struct CswinTrunk {
   std::size_t reference() const { return static_cast<std::size_t>(2 + intermediates); }
   /// Whether the map of stage s, 0 to 2, is one window. Throws ArgumentError when stripes do not divide it.
   static bool is_whole(const Options& o, std::size_t s) {
-    const Index stride = Index{4} << s, split = o.splits[s];
+    const Index stride = o.stem_stride << s, split = o.splits[s];
     const Pair map(o.size.h / stride, o.size.w / stride);
     require<ArgumentError>(split > 0 && map.h % split == 0 && map.w % split == 0, "CswinTrunk: stage ", s + 1,
                            " has maps of ", map, " pixels, which stripes of ", split, " do not divide");

@@ -13,8 +13,8 @@ namespace gram {
 /// Two 3x3 convolutions of stride 2 with batch norm and hardswish: x (N, H, W, 3) -> (N, H/4, W/4, C).
 template <Scalar T>
 struct GroupMixStem {
-  GroupMixStem(Index channels, Rng& rng)
-      : proj1({.in = 3, .out = channels / 2, .kernel = 3, .stride = 2, .padding = 1}, rng),
+  GroupMixStem(Index channels, Index stride, Rng& rng)
+      : proj1({.in = 3, .out = channels / 2, .kernel = 3, .stride = stride / 2, .padding = 1}, rng),
         norm1({.channels = channels / 2}),
         proj2({.in = channels / 2, .out = channels, .kernel = 3, .stride = 2, .padding = 1}, rng),
         norm2({.channels = channels}) {}
@@ -67,10 +67,14 @@ struct GroupMixFormerTrunk {
     std::array<Index, 4> widths{80, 160, 200, 240};
     std::array<Index, 4> depths{4, 4, 12, 4};
     std::array<double, 4> mlp_ratios{4, 4, 4, 4};
-    double drop_path = 0;  ///< of the last block; grows from 0 with depth
+    Index stem_stride = 4;  ///< 4, or 2 for small images
+    double drop_path = 0;   ///< of the last block; grows from 0 with depth
   };
 
-  GroupMixFormerTrunk(const Options& o, Rng& rng) : widths(o.widths), conv_stem(o.widths[0], rng) {
+  GroupMixFormerTrunk(const Options& o, Rng& rng)
+      : widths(o.widths), conv_stem(o.widths[0], o.stem_stride, rng) {
+    require<ArgumentError>(o.stem_stride == 4 || o.stem_stride == 2, "GroupMixFormerTrunk: stem stride ",
+                           o.stem_stride, "; it is 2 or 4");
     const Index total = std::accumulate(o.depths.begin(), o.depths.end(), Index{0});
     Index before = 0;
     for (std::size_t s = 0; s < 4; ++s) {

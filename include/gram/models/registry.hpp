@@ -2,6 +2,12 @@
 // Networks by name. Each family has its catalogue; here they are put together.
 #pragma once
 #include "gram/core/names.hpp"
+#include "gram/models/catalog_convnext.hpp"
+#include "gram/models/catalog_cswin.hpp"
+#include "gram/models/catalog_explicit.hpp"
+#include "gram/models/catalog_gramian.hpp"
+#include "gram/models/catalog_group_mix_former.hpp"
+#include "gram/models/catalog_refiner.hpp"
 #include "gram/models/catalog_resnet.hpp"
 #include "gram/models/catalog_vit.hpp"
 
@@ -10,7 +16,10 @@ namespace detail {
 
 template <class... Catalogs>
 struct CatalogList {};
-using AllCatalogs = CatalogList<CifarCatalog, ResNetCatalog, VitCatalog>;
+using AllCatalogs =
+    CatalogList<CifarCatalog, ResNetCatalog, VitCatalog, ConvNextCatalog, CswinCatalog, GroupMixFormerCatalog,
+                RefinerCatalog, ExplicitCatalog, GramianCatalog<GroupMixFormerCatalog>,
+                GramianCatalog<RefinerCatalog>, GramianCatalog<ExplicitCatalog>>;
 
 template <class... Catalogs>
 std::vector<std::string> names_of(CatalogList<Catalogs...>) {

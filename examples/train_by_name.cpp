@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Trains a network of the library, by its name, on images of 32 x 32 pixels: the recipe of the transformers.
+//   train_by_name --model ga_cswin_nano --data fashion_mnist --folder fashion_mnist/ --epochs 2
+#include <cstdio>
+
+#include "gram/gram.hpp"
+#include "options.hpp"
+
+using namespace gram;
+
+int main(int argc, char** argv) try {
+  const examples::Options o =
+      examples::parse(argc, argv, "Trains a network, by its name, on images of 32 x 32 pixels.",
+                      {.model = "ga_vit_tiny", .epochs = 10, .learning_rate = 2e-3});
+  if (o.threads) set_threads(o.threads);
+
+  // Data: photographs are cropped and mirrored at random.
+  const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
+  const Dataset test_set = open_dataset(o.data, o.folder, Split::test, {.count = 10000});
+  const ChannelStatistics statistics = channel_statistics(train_set.images);
+  const bool photographs = o.data.starts_with("cifar");
+  Loader<float> train_loader(
+      train_set, {.batch = o.batch,
+                  .shuffle = true,
+                  .seed = o.seed,
+                  .transform = {.pad = photographs ? 4 : 0, .flip = photographs, .normalize = statistics}});
+  Loader<float> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
+
+  // Model: any network by its name, for images of 32 x 32 pixels. Those with one classifier take --heads 1.
+  Rng rng(o.seed);
+  models::Model<float> model = models::create<float>(
+      o.model, {.classes = train_set.classes, .heads = o.heads, .size = train_set.images.dim(1)}, rng);
+  std::printf("%s, %lld heads, %.2f M parameters; %s: %lld + %lld images, %lld classes\n", o.model.c_str(),
+              static_cast<long long>(o.heads), 1e-6 * static_cast<double>(parameter_count(model)),
+              train_set.name.c_str(), static_cast<long long>(train_set.size()),
+              static_cast<long long>(test_set.size()), static_cast<long long>(train_set.classes));
+
+  // Optimiser: AdamW, a cosine with warm-up; no decay on biases and norms.
+  AdamW<float> optimizer(named_parameters<float>(model), {.lr = o.learning_rate, .weight_decay = 0.05});
+  const Index steps = o.steps ? std::min(o.steps, train_loader.batches()) : train_loader.batches();
+  const CosineSchedule schedule{
+      .base_lr = o.learning_rate, .total_steps = o.epochs * steps, .warmup_steps = steps / 2};
+
+  // Loss: cross-entropy of every head; lambda < 0 pushes the heads away from their mean prediction.
+  const auto loss = [&](const std::vector<Tensor<float>>& logits, const Batch<float>& batch) {
+    return gramian_loss(logits, batch.labels, {.lambda = o.lambda});
+  };
+
+  CsvLog log = o.log.empty()
+                   ? CsvLog()
+                   : CsvLog(o.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"});
+  Progress progress;
+  for (Index epoch = 1; epoch <= o.epochs; ++epoch) {
+    const Meter seen = train_epoch(
+        model, train_loader, optimizer, loss, schedule,
+        {.epoch = epoch, .epochs = o.epochs, .max_steps = o.steps, .max_norm = 1, .progress = &progress});
+    const Meter test = evaluate(model, test_loader);
+    log.row({static_cast<double>(epoch), seen.loss(), seen.accuracy(), test.loss(), test.accuracy()});
+    std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
+                test.loss(), 100 * test.accuracy());
+    std::fflush(stdout);
+  }
+} catch (const Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.what());
+  return 1;
+}
