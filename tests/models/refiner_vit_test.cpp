@@ -45,6 +45,7 @@ TEST_CASE_TEMPLATE("a tiny Refiner-ViT agrees with the released code", T, float,
 
 TEST_CASE("Refiner-ViTs have the names, shapes and totals of the released code") {
   for (const models::RefinerCatalog::Row& row : models::RefinerCatalog::rows()) {
+    if (row.size != 224) continue;  // not a published one
     CAPTURE(row.name);
     const std::string path = "keys/" + row.name + ".json";
     if (!test::have_shared(path)) return;
