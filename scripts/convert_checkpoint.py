@@ -124,7 +124,7 @@ def convert(source, target, keep_all=False):
         tensors[name] = (dtypes[value.dtype], tuple(value.shape), value.numel() * value.element_size())
 
     def data(name):
-        value = found[name].detach().contiguous()
+        value = found[name].detach()
         if value.dtype == torch.bfloat16:  # numpy has no such type
             value = value.view(torch.int16)
         return value.reshape(-1).numpy()

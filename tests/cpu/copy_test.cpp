@@ -31,14 +31,16 @@ TEST_CASE_TEMPLATE("sums are added in the wide type and rounded once, on every i
 TEST_CASE("fill, copy and convert touch their n elements and no other") {
   for (const Index n : sizes) {
     const auto x = randn<double>({n + 1}, 1);
-    const auto filled = zeros<std::int32_t>({n + 1}), copied = zeros<std::int32_t>({n + 1});
+    const auto filled = zeros<std::int32_t>({n + 1});
+    const auto copied = zeros<double>({n + 1});
     const auto narrow = zeros<bf16>({n + 1});
     kernels::fill(Cpu{}, filled.data(), 7, n);
-    kernels::copy(Cpu{}, filled.data(), copied.data(), n);
+    kernels::copy(Cpu{}, x.data(), copied.data(), n);
     kernels::convert(Cpu{}, x.data(), narrow.data(), n);
     bool right = true;
     for (Index i = 0; i < n; ++i)
-      right = right && copied.data()[i] == 7 && narrow.data()[i] == static_cast<bf16>(x.data()[i]);
+      right = right && filled.data()[i] == 7 && copied.data()[i] == x.data()[i] &&
+              narrow.data()[i] == static_cast<bf16>(x.data()[i]);
     CHECK(right);
     CHECK(filled.data()[n] == 0);
     CHECK(copied.data()[n] == 0);

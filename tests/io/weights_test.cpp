@@ -160,3 +160,26 @@ TEST_CASE("images and convolution weights change layout both ways") {
   CHECK(error_of([&] { channels_first(Tensor<float>({2})); }) ==
         "channels_first: shape (2); (N, H, W, C) is needed");
 }
+
+TEST_CASE("values of another shape can be resized, in the layout of files and in float") {
+  Net<double> net(1);
+  SafeTensorsWriter w;
+  for_each_parameter(net, [&](const std::string& name, auto& p) {
+    if (name != "conv") w.add(name, to_file_layout(p, p.layout));
+  });
+  w.add("norm.running_mean", net.norm.running_mean);
+  w.add("conv", randn<double>({4, 5, 1, 1}, 5));  // (O, I, Kh, Kw), kernels of one tap
+  const File file("weights_resized");
+  w.write(file.path);
+  const auto spread = [](const std::string& name, const Tensor<float>& x, const Shape& expected) {
+    CHECK(name == "conv");
+    CHECK(x.shape() == Shape{4, 5, 1, 1});
+    CHECK(expected == Shape{4, 5, 3, 2});
+    return generate<float>(expected, [&](Index i) { return x.data()[i / 6] / 6; });
+  };
+  const auto report = load_weights(net, file.path, {.resize = spread});
+  CHECK(report.resized == std::vector<std::string>{"conv"});
+  const auto stored = SafeTensors::read(file.path).tensor<double>("conv");
+  CHECK(net.conv.at({3, 2, 1, 4}) == doctest::Approx(stored.at({3, 4, 0, 0}) / 6));
+  CHECK(net.conv.at({1, 0, 0, 2}) == doctest::Approx(stored.at({1, 2, 0, 0}) / 6));
+}
