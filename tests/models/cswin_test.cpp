@@ -50,7 +50,6 @@ TEST_CASE("the trunk gives the maps of its stages, those inside stage 3 in front
   };
   for (const auto& [intermediates, blocks] :
        {Row{0, {5}}, Row{1, {2, 5}}, Row{2, {1, 2, 5}}, Row{4, {1, 2, 3, 4, 5}}}) {
-    CAPTURE(intermediates);
     Rng rng(1);
     auto options = tiny<double>();
     options.intermediates = intermediates;
@@ -94,6 +93,10 @@ TEST_CASE("a stage whose map is as large as its stripes are wide has one window"
   CHECK(trunk.stages[1][0].attns.size() == 2);
   CHECK(trunk.stages[2][0].attns.size() == 1);
   CHECK(trunk.stages[0][0].attns[0].get_v.weight.dim(0) == 4);
+  for (const Pair size : {Pair(32, 64), Pair(64, 32)}) {  // as large in one direction only
+    options.size = size;
+    CHECK(CswinTrunk<float>(options, rng).stages[0][0].attns.size() == 2);
+  }
 }
 
 TEST_CASE("a plain CSWin has the names of the authors' code, and its gradient reaches the image") {
@@ -112,8 +115,9 @@ TEST_CASE("a plain CSWin has the names of the authors' code, and its gradient re
   CHECK(names.ends_with(" norm.weight norm.bias head.weight head.bias "));
   const auto x = randn<double>({1, 32, 32, 3}, 2);
   CHECK(gradcheck([&](const Tensor<double>& v) { return model(v); }, x) < 1e-6);
-  const auto map = model.norm(model.trunk(x).back());
-  CHECK(test::close(model(x)[0], model.head[0](global_avg_pool(map)), 1e-12));
+  const auto larger = randn<double>({2, 64, 32, 3}, 3);  // a last map of two pixels
+  const auto map = model.norm(model.trunk(larger).back());
+  CHECK(test::close(model(larger)[0], model.head[0](global_avg_pool(map)), 1e-12));
 
   trunk.deep_stem = true, trunk.stem_width = 5;
   Cswin<double> deep({.classes = 3, .heads = 2, .trunk = trunk}, rng);
