@@ -74,6 +74,8 @@ TEST_CASE("the trunk gives the maps of its stages, those inside stage 3 in front
                           {2, 4, 6, 8},   {2, 4, 6, 8},  {2, 2, 3, 10}};
   REQUIRE(maps.size() == 6);
   for (std::size_t i = 0; i < 6; ++i) CHECK(maps[i].shape() == shapes[i]);
+  options.patch = 2;
+  CHECK(ConvNextTrunk<float>(options, rng)(x)[4].shape() == Shape{2, 8, 12, 8});
   auto inside = trunk.stages[2](maps[1]);
   CHECK(test::identical(inside[2].detach(), maps[4].detach()));
   CHECK(test::identical(trunk.stages[3](maps[4])[0].detach(), maps[5].detach()));

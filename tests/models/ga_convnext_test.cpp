@@ -183,14 +183,17 @@ TEST_CASE("the catalogue has the plain and the released networks") {
     FAIL("no network ", name);
     return models::ConvNextCatalog::rows()[0];
   };
-  CHECK(models::ConvNextCatalog::rows().size() == 9);
   CHECK(row("convnext_tiny").heads == 1);
-  CHECK(row("convnext_small").stage3_blocks == 27);
+  CHECK(row("convnext_small").blocks == std::array<Index, 4>{3, 3, 27, 3});
   CHECK(row("convnext_base").widths == std::array<Index, 4>{128, 256, 512, 1024});
   const auto base = row("ga_convnext_base_976");
   CHECK(base.heads == 5);
-  CHECK(base.stage3_blocks == 27);
+  CHECK(base.blocks == std::array<Index, 4>{3, 3, 27, 3});
   CHECK(base.widths == std::array<Index, 4>{128, 256, 512, 976});
   CHECK(base.intermediates == 4);
   CHECK(base.embed == 240);
+
+  auto small = made("ga_convnext_nano", {.classes = 10});
+  CHECK(small.info().size == Pair(32));
+  CHECK(small(randn<float>({2, 32, 32, 3}, 1)).size() == 3);
 }
