@@ -10,7 +10,8 @@
 
 namespace gram {
 
-/// Two 3x3 convolutions of stride 2 with batch norm and hardswish: x (N, H, W, 3) -> (N, H/4, W/4, C).
+/// Two 3x3 convolutions with batch norm and hardswish, the second of stride 2, the first of what remains: x
+/// (N, H, W, 3) -> (N, H / stride, W / stride, C).
 template <Scalar T>
 struct GroupMixStem {
   GroupMixStem(Index channels, Index stride, Rng& rng)
@@ -58,8 +59,8 @@ struct GroupMixStage {
 };
 
 /// GroupMixFormer up to its last norm (arXiv:2311.15157, figure 3 and table 1), x (N, H, W, 3) -> the maps of
-/// the four stages at strides 4, 8, 16 and 32. The defaults are GroupMixFormer-T. Names are those of the
-/// released code. Throws ArgumentError unless all widths are multiples of ten.
+/// the four stages at strides 4, 8, 16 and 32, or half of that. The defaults are GroupMixFormer-T. Names are
+/// those of the released code. Throws ArgumentError unless all widths are multiples of ten.
 template <Scalar T>
 struct GroupMixFormerTrunk {
   using value_type = T;
