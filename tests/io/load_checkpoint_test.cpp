@@ -7,6 +7,7 @@
 
 #include "gram/nn/gap_heads.hpp"
 #include "gram/nn/gramian_heads.hpp"
+#include "gram/nn/position_embedding.hpp"
 #include "support.hpp"
 
 using namespace gram;
@@ -245,6 +246,18 @@ TEST_CASE("a tensor of another shape goes through the hook, in the layout of the
           .ends_with("(1, 2, 3))"));
   CHECK(refused(model, file, {.resize = [](const auto&, const auto& x, const auto&) { return x; }}) ==
         "load_weights: 'pos_embed' was resized to (1, 2, 3), but the network expects (1, 5, 3)");
+}
+
+TEST_CASE("position embeddings of larger images are resized on the way") {
+  File file;
+  file.add("body", {2, 3}, 1).add("fc.weight", {2, 3}, 1).add("fc.bias", {2}, 1);
+  const auto of_nine = randn<float>({1, 1 + 3 * 3, 3}, 4);
+  file.writer.add("pos_embed", of_nine);
+  Net model = net();  // of 2 x 2 patches and a class token
+  load_checkpoint(model, file.read(), {.resize = [](const auto&, const auto& x, const auto&) {
+                    return resize_position_embedding(x, 3, 2);
+                  }});
+  CHECK(test::identical<float>(model.pos_embed, resize_position_embedding(of_nine, 3, 2)));
 }
 
 TEST_CASE("a rename sees names without dictionary and prefixes") {
