@@ -81,6 +81,11 @@ TEST_CASE("maps, names and radii are where they should be") {
   const auto maps = model.trunk(randn<float>({2, 33, 20, 3}, 1));
   CHECK(maps[0].shape() == Shape{2, 9, 5, 16});
   CHECK(maps[1].shape() == Shape{2, 5, 3, 32});
+  auto options = tiny<float>().trunk;
+  options.small_images = true;
+  const auto fine = ExplicitResNetTrunk<float>(options, rng)(randn<float>({2, 9, 7, 3}, 1));
+  CHECK(fine[0].shape() == Shape{2, 9, 7, 16});
+  CHECK(fine[1].shape() == Shape{2, 5, 4, 32});
   const auto found = radii(model);
   REQUIRE(found.size() == 2);
   CHECK(found[0].layer == "layer2.0.conv2.att");
