@@ -31,7 +31,8 @@ int main(int argc, char** argv) {
     sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
   };
 
-  add_verb("models", "list the networks with parameters and multiply-accumulates", examples::list_models);
+  add_verb("models", "list the networks with parameters and multiply-accumulates", examples::list_models)
+      ->add_option("name", a.model, "only those whose names contain this");
 
   CLI::App* info = add_verb("info", "what a network is made of, module by module", examples::show_info);
   add_model(info);

@@ -32,15 +32,19 @@ long long whole(Index value) { return static_cast<long long>(value); }
 
 }  // namespace
 
-void list_models(const Arguments&) {
-  std::printf("%-16s %7s %6s %6s %14s %14s\n", "model", "classes", "heads", "size", "parameters", "MACs");
+void list_models(const Arguments& a) {
+  std::printf("%-28s %7s %6s %6s %14s %12s %12s\n", "model", "classes", "heads", "size", "parameters", "MACs",
+              "+ attention");
   for (const std::string& name : models::names()) {
+    if (name.find(a.model) == std::string::npos) continue;
     models::Model<float> model = make({.model = name});
     const OperationCount c = count(model);
     const models::Info& info = model.info();
-    std::printf("%-16s %7lld %6lld %6lld %12.3f M %12.4f G\n", name.c_str(), whole(info.classes),
+    std::printf("%-28s %7lld %6lld %6lld %12.3f M %10.4f G %10.4f G\n", name.c_str(), whole(info.classes),
                 whole(info.heads), whole(info.size.h), static_cast<double>(c.parameters) * million,
-                static_cast<double>(c.products) * billion);
+                static_cast<double>(c.products) * billion,
+                static_cast<double>(c.products + c.matmuls) * billion);
+    std::fflush(stdout);  // the large ones take seconds
   }
 }
 

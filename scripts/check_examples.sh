@@ -19,10 +19,15 @@ at_least train_ga_resnet 20 "$work/resnet"
 "$examples/train_ga_vit" --epochs 1 --steps 60 --batch 64 > "$work/vit" 2> /dev/null
 at_least train_ga_vit 13 "$work/vit"
 
+"$examples/train_by_name" --model ga_convnext_nano --epochs 1 --steps 60 --batch 64 > "$work/named" 2> /dev/null
+at_least train_by_name 13 "$work/named"
+"$examples/train_explicit_resnet" --epochs 1 --steps 30 --batch 64 > "$work/explicit" 2> /dev/null
+grep -q '^layer1.0.conv2.att ' "$work/explicit" || { cat "$work/explicit"; exit 1; }
+
 "$examples/demo" 1 400 "$work/curves.png" > "$work/demo" 2> /dev/null
 grep -q 'three Gramian heads' "$work/demo" && [ -s "$work/curves.png" ] || { cat "$work/demo"; exit 1; }
 
-"$examples/gram" models | grep -q '^ga_resnet50 .*41.286 M'
+"$examples/gram" models ga_resnet50 | grep -q '^ga_resnet50 .*41.286 M'
 "$examples/gram" info --model ga_vit_s --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["parameters"] == 27702056'
 "$examples/gram" bench --model ga_resnet29 --mode train --batch 4 --seconds 0.1 --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["images_per_second"] > 0'
 ! "$examples/gram" info --model ga_resnt50 2> "$work/error" && grep -q "did you mean 'ga_resnet50'" "$work/error"

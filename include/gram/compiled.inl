@@ -14,6 +14,9 @@ GRAM_TEMPLATE Tensor<GRAM_SCALAR> reshape(const Tensor<GRAM_SCALAR>&, const Shap
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> reshape(const Tensor<GRAM_SCALAR>&, std::initializer_list<Index>);
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> rows(const Tensor<GRAM_SCALAR>&, Index, Index);
 
+// gram/nn/init.hpp
+GRAM_TEMPLATE Tensor<GRAM_SCALAR> init::truncated_normal(const Shape&, double, Rng&, double);
+
 // gram/ops/activation.hpp
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> relu(const Tensor<GRAM_SCALAR>&);
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> relu6(const Tensor<GRAM_SCALAR>&);

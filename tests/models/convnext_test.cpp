@@ -122,7 +122,8 @@ TEST_CASE("a plain ConvNeXt has timm's names and its gradient reaches the image"
   CHECK(two(randn<double>({2, 32, 32, 3}, 1)).size() == 2);
 }
 
-TEST_CASE("plain ConvNeXts have the published parameters, and ConvNeXt-T 4.5 G multiply-accumulates") {
+TEST_CASE("plain ConvNeXts have the published parameters, and ConvNeXt-T 4.5 G multiply-accumulates" *
+          doctest::test_suite("published")) {
   // arXiv:2201.03545, table 1: 28.6 M and 4.5 G, 50.2 M, 88.6 M; the exact numbers are those of timm's models
   Rng rng(1);
   {

@@ -147,7 +147,8 @@ TEST_CASE("stochastic depth grows from 0 at the first block to its full rate at 
   for (std::size_t i = 0; i < 8; ++i) CHECK(rates[i] == doctest::Approx(0.05 * double(i)));
 }
 
-TEST_CASE("plain CSWins have the published parameters and multiply-accumulates") {
+TEST_CASE("plain CSWins have the published parameters and multiply-accumulates" *
+          doctest::test_suite("published")) {
   // arXiv:2107.00652, table 1: 23 M and 4.3 G, 35 M and 6.9 G
   struct Row {
     std::array<Index, 4> blocks;

@@ -37,7 +37,8 @@ void open_blocks(Model& model) {
 
 }  // namespace
 
-TEST_CASE("attention saves 8 F dv - dv^2 parameters in each block and adds a radius") {
+TEST_CASE("attention saves 8 F dv - dv^2 parameters in each block and adds a radius" *
+          doctest::test_suite("published")) {
   for (const auto& [blocks, plain] : {std::pair{std::array<Index, 4>{3, 4, 6, 3}, Index{25'557'032}},
                                       std::pair{std::array<Index, 4>{3, 4, 23, 3}, Index{44'549'160}},
                                       std::pair{std::array<Index, 4>{3, 8, 36, 3}, Index{60'192'808}}}) {
@@ -53,7 +54,8 @@ TEST_CASE("attention saves 8 F dv - dv^2 parameters in each block and adds a rad
 }
 
 TEST_CASE(
-    "ResNet-152 with attention has 57.66 M parameters, 6.4 % below AA-ResNet152, and 22.2 G operations") {
+    "ResNet-152 with attention has 57.66 M parameters, 6.4 % below AA-ResNet152, and 22.2 G operations" *
+    doctest::test_suite("published")) {
   Rng rng(1);
   ExplicitResNet<float> model(of_depth<float>({3, 8, 36, 3}), rng);
   const OperationCount count = count_operations<float>(model, {1, 224, 224, 3});

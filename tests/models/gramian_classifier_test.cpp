@@ -60,6 +60,7 @@ typename Small<Layer>::Options small(FeatureOptions features = {}) {
           .heads = 2,
           .features = std::move(features),
           .gram_dim = 8,
+          .embedding_groups = 4,
           .embed = 8,
           .attention_heads = 2,
           .mlp_ratio = 1};
@@ -145,7 +146,7 @@ TEST_CASE("choices that do not fit the backbone are refused") {
         "GramianClassifier: width and out belong to the fusion of several maps; one is chosen");
   auto odd = small();
   odd.contraction_groups = 3;
-  CHECK(test::error_of([&] { Small<>(odd, rng); }).find("groups 3") != std::string::npos);
+  CHECK(test::error_of([&] { Small<>(odd, rng); }).find("3 groups") != std::string::npos);
 }
 
 namespace {

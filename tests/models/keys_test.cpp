@@ -120,7 +120,8 @@ void check_configuration(const std::string& name, const json& file) {
 
 }  // namespace
 
-TEST_CASE("networks made by name have the tensors and the costs of the authors' code") {
+TEST_CASE("networks made by name have the tensors and the costs of the authors' code" *
+          doctest::test_suite("published")) {
   if (!test::have_shared("keys/SUMMARY.json")) return;
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(test::shared_folder() / "keys"))

@@ -24,7 +24,8 @@ std::string billions(Index value, int digits) { return in_units(value, 1e9, digi
 
 }  // namespace
 
-TEST_CASE("GA-ResNet50 has the published number of parameters with either head") {
+TEST_CASE("GA-ResNet50 has the published number of parameters with either head" *
+          doctest::test_suite("published")) {
   struct Row {
     HeadKind head;
     Index heads;
@@ -40,7 +41,8 @@ TEST_CASE("GA-ResNet50 has the published number of parameters with either head")
   }
 }
 
-TEST_CASE("GA-ResNet50 with five Gramian heads has 41.3 M parameters and 5.2 G multiply-accumulates") {
+TEST_CASE("GA-ResNet50 with five Gramian heads has 41.3 M parameters and 5.2 G multiply-accumulates" *
+          doctest::test_suite("published")) {
   Rng rng(1);
   GaResNet<float> model({}, rng);
   const OperationCount count = count_operations<float>(model, {1, 224, 224, 3});
@@ -65,7 +67,8 @@ TEST_CASE("GA-ResNet50 with five Gramian heads has 41.3 M parameters and 5.2 G m
   CHECK(parameters(head.fc) == 1'025'000);
 }
 
-TEST_CASE("plain ResNet-50 has 25.6 M parameters, and 44.0 M with ten linear heads") {
+TEST_CASE("plain ResNet-50 has 25.6 M parameters, and 44.0 M with ten linear heads" *
+          doctest::test_suite("published")) {
   Rng rng(1);
   ResNet<float> one({}, rng);
   CHECK(parameter_count(one) == 25'557'032);
@@ -73,7 +76,8 @@ TEST_CASE("plain ResNet-50 has 25.6 M parameters, and 44.0 M with ten linear hea
   CHECK(millions(parameter_count(one) + 9 * head, 1) == "44.0");
 }
 
-TEST_CASE("the CIFAR baselines have the published parameters and multiply-accumulates") {
+TEST_CASE("the CIFAR baselines have the published parameters and multiply-accumulates" *
+          doctest::test_suite("published")) {
   struct Row {
     Index blocks, parameters;
     const char *published, *products, *with_norms;
@@ -91,7 +95,8 @@ TEST_CASE("the CIFAR baselines have the published parameters and multiply-accumu
   }
 }
 
-TEST_CASE("the GA-ResNets for CIFAR have the published parameters and multiply-accumulates") {
+TEST_CASE("the GA-ResNets for CIFAR have the published parameters and multiply-accumulates" *
+          doctest::test_suite("published")) {
   struct Row {
     Index blocks;
     bool bottleneck;
@@ -132,7 +137,8 @@ TEST_CASE("the GA-ResNets for CIFAR have the published parameters and multiply-a
   }
 }
 
-TEST_CASE("GA-ViT-S has the published parameters with either head, and 4.3 G multiply-accumulates") {
+TEST_CASE("GA-ViT-S has the published parameters with either head, and 4.3 G multiply-accumulates" *
+          doctest::test_suite("published")) {
   struct Row {
     HeadKind head;
     Index heads;
@@ -156,7 +162,8 @@ TEST_CASE("GA-ViT-S has the published parameters with either head, and 4.3 G mul
   CHECK(billions(count.products + count.matmuls, 3) == "4.666");
 }
 
-TEST_CASE("GA-ViT-M has 60.5 M parameters and 9.6 G multiply-accumulates") {
+TEST_CASE("GA-ViT-M has 60.5 M parameters and 9.6 G multiply-accumulates" *
+          doctest::test_suite("published")) {
   Rng rng(1);
   GaVit<float> model({.trunk = {.channels = 576, .heads = 9}, .embedding_groups = 16, .embed = 144}, rng);
   const OperationCount count = count_operations<float>(model, {1, 224, 224, 3});
@@ -167,7 +174,8 @@ TEST_CASE("GA-ViT-M has 60.5 M parameters and 9.6 G multiply-accumulates") {
   CHECK(billions(count.products + count.matmuls, 2) == "10.17");
 }
 
-TEST_CASE("plain ViT-S has 22.1 M parameters, and 29.4 M with twenty linear heads") {
+TEST_CASE("plain ViT-S has 22.1 M parameters, and 29.4 M with twenty linear heads" *
+          doctest::test_suite("published")) {
   Rng rng(1);
   Vit<float> model({}, rng);
   CHECK(millions(parameter_count(model), 1) == "22.1");

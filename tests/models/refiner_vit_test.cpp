@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gram/models/refiner_vit.hpp"
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "gram/loss/cosine_regularizer.hpp"
 #include "gram/metrics/operations.hpp"
 #include "gram/models/catalog_refiner.hpp"
@@ -41,52 +38,6 @@ TEST_CASE_TEMPLATE("a tiny Refiner-ViT agrees with the released code", T, float,
       test::compare<T>(golden, model, [&](const auto& in) { return model(in[0]); }, {"x"}, {"y"});
   CHECK(error.output < (std::is_same_v<T, float> ? 1e-5 : 1e-6));
   CHECK(error.gradient < (std::is_same_v<T, float> ? 2e-5 : 2e-6));
-}
-
-TEST_CASE("Refiner-ViTs have the names, shapes and totals of the released code") {
-  for (const models::RefinerCatalog::Row& row : models::RefinerCatalog::rows()) {
-    if (row.size != 224) continue;  // not a published one
-    CAPTURE(row.name);
-    const std::string path = "keys/" + row.name + ".json";
-    if (!test::have_shared(path)) return;
-    std::ifstream file(test::shared_folder() / path);
-    const auto published = nlohmann::json::parse(file);
-    Rng rng(1);
-    auto model = models::RefinerCatalog::make<float>(
-        row, {.name = row.name, .classes = 1000, .heads = 1, .size = 224}, {}, rng);
-    std::size_t tensors = 0, wrong = 0, counters = 0;
-    const auto check = [&](const std::string& name, const Shape& shape) {
-      ++tensors;
-      const auto found = published["keys"].find(name);
-      if (found != published["keys"].end()) {
-        std::vector<Index> extents(shape.begin(), shape.end());
-        if ((*found)["shape"] == extents) return;
-      }
-      ++wrong;
-      MESSAGE(name, shape);
-    };
-    for_each_parameter(
-        model, [&](const std::string& name, const auto& p) { check(name, file_shape(p.shape(), p.layout)); });
-    for_each_buffer(model, [&](const std::string& name, const auto& b) { check(name, b.shape()); });
-    for (const auto& [name, value] : published["keys"].items())
-      counters += name.ends_with("num_batches_tracked");
-    CHECK(wrong == 0);
-    CHECK(tensors + counters == published["keys"].size());
-    CHECK(parameter_count(model) == published["total_params"].get<Index>());
-  }
-}
-
-TEST_CASE("Refiner-ViT-S has the published multiply-accumulates") {
-  for (const std::string name : {"refiner_vit_s", "refiner_vit_s_dense"}) {
-    if (!test::have_shared("keys/SUMMARY.json")) return;
-    std::ifstream file(test::shared_folder() / "keys/SUMMARY.json");
-    const auto macs = nlohmann::json::parse(file)[name]["macs_224"];
-    Rng rng(1);
-    RefinerVit<float> model({.dense = name.ends_with("dense")}, rng);
-    const OperationCount count = count_operations<float>(model, {1, 224, 224, 3});
-    CHECK(count.products == macs["conv"].get<Index>() + macs["linear"].get<Index>());
-    CHECK(count.matmuls == macs["matmul"].get<Index>());
-  }
 }
 
 TEST_CASE("the logits are the class token's and half of the largest of the patches'") {

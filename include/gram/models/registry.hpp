@@ -22,11 +22,9 @@ using AllCatalogs =
                 GramianCatalog<RefinerCatalog>, GramianCatalog<ExplicitCatalog>>;
 
 template <class... Catalogs>
-std::vector<std::string> names_of(CatalogList<Catalogs...>) {
-  std::vector<std::string> all;
-  const auto add = [&](const auto& rows) {
-    for (const Entry& entry : rows) all.push_back(entry.name);
-  };
+std::vector<Entry> entries_of(CatalogList<Catalogs...>) {
+  std::vector<Entry> all;
+  const auto add = [&](const auto& rows) { all.insert(all.end(), rows.begin(), rows.end()); };
   (add(Catalogs::rows()), ...);
   return all;
 }
@@ -41,9 +39,16 @@ std::optional<Model<T>> make_named(CatalogList<Catalogs...>, const std::string& 
 
 }  // namespace detail
 
-/// The names that create() knows. "ga_": Gramian heads; "cait_": the same network with learned class tokens;
+/// All networks that create() knows, with their defaults.
+inline std::vector<Entry> entries() { return detail::entries_of(detail::AllCatalogs{}); }
+
+/// Their names. "ga_": Gramian heads; "cait_": the same network with learned class tokens;
 /// "gap_": with global average pooling and linear heads; no prefix: the plain network, as published.
-inline std::vector<std::string> names() { return detail::names_of(detail::AllCatalogs{}); }
+inline std::vector<std::string> names() {
+  std::vector<std::string> all;
+  for (const Entry& entry : entries()) all.push_back(entry.name);
+  return all;
+}
 
 /// The network of that name with fresh weights: create<float>("ga_resnet50", {.classes = 10, .heads = 3},
 /// rng). Throws ArgumentError for a name that is not in names(), with the nearest one, and for an option the

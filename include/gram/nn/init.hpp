@@ -37,7 +37,7 @@ Tensor<T> uniform(const Shape& shape, double bound, Rng& rng) {
 }
 /// Four standard normal numbers from one counter (Box and Muller, in float): networks start with tens of
 /// millions.
-inline std::array<float, 4> four_normals(RandomKey key, std::uint64_t counter) {
+[[gnu::always_inline]] inline std::array<float, 4> four_normals(RandomKey key, std::uint64_t counter) {
   const auto bits = key.bits(counter);
   const auto open_unit = [](std::uint32_t r) { return (static_cast<float>(r >> 8U) + 0.5F) * 0x1p-24F; };
   std::array<float, 4> values;
