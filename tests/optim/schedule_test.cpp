@@ -28,7 +28,7 @@ TEST_CASE("OneCycleSchedule gives PyTorch's learning rates") {
 }
 
 TEST_CASE("OneCycleSchedule has a rate for the shortest trainings") {
-  CHECK(OneCycleSchedule{.max_lr = 1, .total_steps = 1}(0) == doctest::Approx(1 / 25e4));
+  CHECK(25e4 * OneCycleSchedule{.max_lr = 1, .total_steps = 1}(0) == doctest::Approx(1));
   CHECK(OneCycleSchedule{.max_lr = 1, .total_steps = 4, .pct_start = 0.25}(0) == 1);
   CHECK(OneCycleSchedule{.max_lr = 1, .total_steps = 4, .pct_start = 1}(3) == 1);
 }
