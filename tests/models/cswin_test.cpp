@@ -117,7 +117,7 @@ TEST_CASE("a plain CSWin has the names of the authors' code, and its gradient re
   CHECK(gradcheck([&](const Tensor<double>& v) { return model(v); }, x) < 1e-6);
   const auto larger = randn<double>({2, 64, 32, 3}, 3);  // a last map of two pixels
   const auto map = model.norm(model.trunk(larger).back());
-  CHECK(test::close(model(larger)[0], model.head[0](global_avg_pool(map)), 1e-12));
+  CHECK(test::close(model(larger)[0], model.head.fc[0](global_avg_pool(map)), 1e-12));
 
   trunk.deep_stem = true, trunk.stem_width = 5;
   Cswin<double> deep({.classes = 3, .heads = 2, .trunk = trunk}, rng);

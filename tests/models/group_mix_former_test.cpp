@@ -67,7 +67,7 @@ TEST_CASE("several heads are numbered and read one map") {
   CHECK(model(randn<float>({2, 32, 32, 3}, 1)).size() == 3);
   options.heads = 0;
   CHECK(test::error_of([&] { GroupMixFormer<float>(options, rng); }) ==
-        "GroupMixFormer: 0 heads; at least one is needed");
+        "GapHeads: 0 heads; at least one is needed");
 }
 
 TEST_CASE("the rate of drop path grows over all blocks, and branches are skipped in training only") {

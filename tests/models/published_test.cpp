@@ -179,5 +179,5 @@ TEST_CASE("plain ViT-S has 22.1 M parameters, and 29.4 M with twenty linear head
   Rng rng(1);
   Vit<float> model({}, rng);
   CHECK(millions(parameter_count(model), 1) == "22.1");
-  CHECK(millions(parameter_count(model) + 19 * parameter_count(model.head[0]), 1) == "29.4");
+  CHECK(millions(parameter_count(model) + 19 * parameter_count(model.head.fc[0]), 1) == "29.4");
 }

@@ -3,9 +3,9 @@
 #include <array>
 
 #include "gram/nn/cswin_block.hpp"
+#include "gram/nn/gap_heads.hpp"
 #include "gram/nn/module.hpp"
 #include "gram/ops/activation.hpp"
-#include "gram/ops/pool.hpp"
 
 namespace gram {
 
@@ -174,33 +174,24 @@ struct Cswin {
     typename CswinTrunk<T>::Options trunk{};
   };
 
-  Cswin(const Options& o, Rng& rng) : trunk(o.trunk, rng), norm({.channels = o.trunk.widths[3]}) {
-    require<ArgumentError>(o.heads > 0, "Cswin: ", o.heads, " heads; at least one is needed");
-    for (Index i = 0; i < o.heads; ++i)
-      head.emplace_back(
-          typename Linear<T>::Options{
-              .in = o.trunk.widths[3], .out = o.classes, .init = Init::truncated_normal},
-          rng);
+  Cswin(const Options& o, Rng& rng)
+      : trunk(o.trunk, rng),
+        norm({.channels = o.trunk.widths[3]}),
+        head(o.heads,
+             {.channels = o.trunk.widths[3],
+              .classes = o.classes,
+              .init = Init::truncated_normal,
+              .name = "head"},
+             rng) {
     name_parameters(*this);
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
-    const Tensor<T> mean = global_avg_pool(norm(trunk(image).back()));
-    std::vector<Tensor<T>> logits;
-    for (const Linear<T>& layer : head) logits.push_back(layer(mean));
-    return logits;
-  }
-  void visit(auto&& parts) {
-    trunk.visit(parts), parts("norm", norm);
-    if (head.size() == 1)
-      parts("head", head[0]);
-    else
-      parts("head", head);
-  }
+  std::vector<Tensor<T>> operator()(const Tensor<T>& image) { return head(norm(trunk(image).back())); }
+  void visit(auto&& parts) { trunk.visit(parts), parts("norm", norm), head.visit(parts); }
 
   CswinTrunk<T> trunk;
   LayerNorm<T> norm;
-  std::vector<Linear<T>> head;
+  GapHeads<T> head;
 };
 
 }  // namespace gram

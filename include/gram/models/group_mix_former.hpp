@@ -4,9 +4,9 @@
 #include <numeric>
 #include <vector>
 
+#include "gram/nn/gap_heads.hpp"
 #include "gram/nn/group_mix_block.hpp"
 #include "gram/nn/module.hpp"
-#include "gram/ops/pool.hpp"
 
 namespace gram {
 
@@ -129,35 +129,26 @@ struct GroupMixFormer {
     typename GroupMixFormerTrunk<T>::Options trunk{};
   };
 
-  GroupMixFormer(const Options& o, Rng& rng) : trunk(o.trunk, rng), norm4({.channels = o.trunk.widths[3]}) {
-    require<ArgumentError>(o.heads > 0, "GroupMixFormer: ", o.heads, " heads; at least one is needed");
-    for (Index i = 0; i < o.heads; ++i)
-      head.emplace_back(
-          typename Linear<T>::Options{
-              .in = o.trunk.widths[3], .out = o.classes, .init = Init::truncated_normal},
-          rng);
+  GroupMixFormer(const Options& o, Rng& rng)
+      : trunk(o.trunk, rng),
+        norm4({.channels = o.trunk.widths[3]}),
+        head(o.heads,
+             {.channels = o.trunk.widths[3],
+              .classes = o.classes,
+              .init = Init::truncated_normal,
+              .name = "head"},
+             rng) {
     name_parameters(*this);
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
-    const Tensor<T> mean = global_avg_pool(norm4(features(image)[3]));
-    std::vector<Tensor<T>> logits;
-    for (const Linear<T>& layer : head) logits.push_back(layer(mean));
-    return logits;
-  }
+  std::vector<Tensor<T>> operator()(const Tensor<T>& image) { return head(norm4(features(image)[3])); }
   /// The maps of the four stages, before norm4.
   std::vector<Tensor<T>> features(const Tensor<T>& image) { return trunk(image); }
-  void visit(auto&& parts) {
-    trunk.visit(parts), parts("norm4", norm4);
-    if (head.size() == 1)
-      parts("head", head[0]);
-    else
-      parts("head", head);
-  }
+  void visit(auto&& parts) { trunk.visit(parts), parts("norm4", norm4), head.visit(parts); }
 
   GroupMixFormerTrunk<T> trunk;
   BatchNorm2d<T> norm4;
-  std::vector<Linear<T>> head;
+  GapHeads<T> head;
 };
 
 }  // namespace gram

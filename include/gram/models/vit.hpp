@@ -2,10 +2,10 @@
 #pragma once
 #include <vector>
 
+#include "gram/nn/gap_heads.hpp"
 #include "gram/nn/module.hpp"
 #include "gram/nn/patch_embed.hpp"
 #include "gram/nn/transformer_block.hpp"
-#include "gram/ops/pool.hpp"
 #include "gram/ops/shape.hpp"
 #include "gram/tensor/views.hpp"
 
@@ -85,35 +85,25 @@ struct Vit {
     typename VitTrunk<T>::Options trunk{.class_token = true};
   };
 
-  Vit(const Options& o, Rng& rng) : trunk(o.trunk, rng) {
-    require<ArgumentError>(o.heads > 0, "Vit: ", o.heads, " heads; at least one is needed");
-    for (Index i = 0; i < o.heads; ++i)
-      head.emplace_back(
-          typename Linear<T>::Options{
-              .in = o.trunk.channels, .out = o.classes, .init = Init::truncated_normal},
-          rng);
+  Vit(const Options& o, Rng& rng)
+      : trunk(o.trunk, rng),
+        head(o.heads,
+             {.channels = o.trunk.channels,
+              .classes = o.classes,
+              .init = Init::truncated_normal,
+              .name = "head"},
+             rng) {
     name_parameters(*this);
   }
 
   std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
     const Tensor<T> tokens = trunk(image);
-    const Tensor<T> feature = trunk.cls_token.defined()
-                                  ? reshape(slice(tokens, 1, 0, 1), {tokens.dim(0), tokens.dim(2)})
-                                  : global_avg_pool(tokens);
-    std::vector<Tensor<T>> logits;
-    for (const Linear<T>& layer : head) logits.push_back(layer(feature));
-    return logits;
+    return head(trunk.cls_token.defined() ? slice(tokens, 1, 0, 1) : tokens);  // the mean of one is itself
   }
-  void visit(auto&& parts) {
-    trunk.visit(parts);
-    if (head.size() == 1)
-      parts("head", head[0]);
-    else
-      parts("head", head);
-  }
+  void visit(auto&& parts) { trunk.visit(parts), head.visit(parts); }
 
   VitTrunk<T> trunk;
-  std::vector<Linear<T>> head;
+  GapHeads<T> head;
 };
 
 }  // namespace gram

@@ -8,16 +8,17 @@
 namespace gram {
 
 /// Classifier heads of the plain kind: the mean over all positions of x (N, ..., C), then a linear layer for
-/// each head; returns the logits (N, classes) of every head. A single head is called "fc", as in timm;
-/// several are "fc.0", "fc.1", ...
+/// each head; returns the logits (N, classes) of every head. A single head is called "fc", or what `name`
+/// says, as in timm; several are "fc.0", "fc.1", ...
 template <Scalar T>
 struct GapHeads {
   struct Options {
     Index channels = 0, classes = 0;
     Init init = Init::pytorch;
+    const char* name = "fc";
   };
 
-  GapHeads(Index count, const Options& o, Rng& rng) {
+  GapHeads(Index count, const Options& o, Rng& rng) : name(o.name) {
     require<ArgumentError>(count > 0, "GapHeads: ", count, " heads; at least one is needed");
     for (Index i = 0; i < count; ++i)
       fc.emplace_back(typename Linear<T>::Options{.in = o.channels, .out = o.classes, .init = o.init}, rng);
@@ -40,12 +41,13 @@ struct GapHeads {
   }
   void visit(auto&& parts) {
     if (fc.size() == 1)
-      parts("fc", fc[0]);
+      parts(name, fc[0]);
     else
-      parts("fc", fc);
+      parts(name, fc);
   }
 
   std::vector<Linear<T>> fc;
+  const char* name;
 };
 
 }  // namespace gram
