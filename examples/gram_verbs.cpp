@@ -5,10 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gram.hpp"
-#include "gram/io/weights.hpp"
-#include "gram/loss/gramian_loss.hpp"
-#include "gram/metrics/operations.hpp"
-#include "gram/optim/sgd.hpp"
+#include "gram/gram.hpp"
 
 namespace examples {
 

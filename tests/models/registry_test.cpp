@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/models/registry.hpp"
 
-#include "support.hpp"
+#include "isa_and_threads.hpp"
 
 using namespace gram;
 
@@ -23,6 +23,28 @@ TEST_CASE("every small model can be made by name and gives the logits of its hea
     ++small;
   }
   CHECK(small >= 30);
+}
+
+TEST_CASE("a training step of every family gives the same bits for any number of threads") {
+  for (const std::string name :
+       {"ga_resnet29", "ga_vit_tiny", "ga_convnext_nano", "ga_cswin_nano", "groupmixformer_nano",
+        "ga_groupmixformer_nano", "refiner_vit_nano_dense", "ga_refiner_vit_nano", "explicit_resnet29"}) {
+    CAPTURE(name);
+    const bool stochastic = !name.ends_with("resnet29");
+    const Tensor<float> x = randn<float>({3, 32, 32, 3}, 2), cotangent = randn<float>({3, 5}, 3);
+    CHECK(test::same_for_any_threads([&] {
+      Rng rng(1);
+      auto model = models::create<float>(name, {.classes = 5, .drop_path = stochastic ? 0.2 : 0.0}, rng);
+      std::vector<Tensor<float>> results = model(x);
+      std::vector<Root<float>> roots;
+      for (const Tensor<float>& logits : results) roots.push_back({logits, cotangent});
+      backward<float>(roots);
+      for_each_parameter(model, [&](const std::string&, const auto& p) {
+        if (p.grad().defined()) results.push_back(p.grad());
+      });
+      return results;
+    }));
+  }
 }
 
 TEST_CASE("a model made by name is a layer like any other") {
