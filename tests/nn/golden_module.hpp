@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Compares a layer or network with a file of reference vectors: outputs, gradients of inputs and parameters,
-// and running statistics. Parameters are found by name; layouts are converted here.
+// Compares a layer or network with a file of reference vectors: outputs, gradients of inputs and parameters.
+// Not running statistics: in the files after/* equals buffer/*. Parameters are found by name; layouts are
+// converted here.
 #pragma once
 #include "golden.hpp"
 #include "gram/nn/module.hpp"
