@@ -71,7 +71,7 @@ void measure(const Line& line, double peak, double budget) {
                      y = vector(s.y_size(), 1);
   const double flops = 2.0 * static_cast<double>(s.y_size() * s.taps() * s.group_in());
   const double forward = flops / best_time(budget, [&] {
-                           kernels::conv2d(Cpu{}, s, x.data(), w.data(), bias.data(), y.data());
+                           kernels::conv2d(Cpu{}, s, x.data(), w.data(), {bias.data()}, y.data());
                          });
   const double input = flops / best_time(budget, [&] {
                          kernels::conv2d_grad_input(Cpu{}, s, w.data(), y.data(), x.data(), false);

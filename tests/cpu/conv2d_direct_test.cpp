@@ -61,7 +61,7 @@ TEST_CASE_TEMPLATE("a correlation with packed weights is the convolution", T, fl
       for (const bool add : {false, true}) {
         const auto run = [&](const T* bias) {
           Tensor<T> y = problem.before(s.y_size());
-          cpu::correlate<T>(c, problem.x.data(), panels.data(), bias, y.data(), add);
+          cpu::correlate<T>(c, problem.x.data(), panels.data(), {.bias = bias, .add = add}, y.data());
           return y;
         };
         CHECK(test::close(run(nullptr), problem.y(false, add), test::conv_tolerance<T>));
@@ -82,7 +82,7 @@ TEST_CASE_TEMPLATE("the phases of the input gradient together are the input grad
         cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
           Scratch<T> panels(cpu::packed_weights_size<T>(c));
           cpu::pack_backward(s, c, problem.weight.data(), panels.data());
-          cpu::correlate<T>(c, problem.dy.data(), panels.data(), nullptr, dx.data(), add);
+          cpu::correlate<T>(c, problem.dy.data(), panels.data(), {.add = add}, dx.data());
         });
         CHECK(test::close(dx, problem.dx(add), test::conv_tolerance<T>));
       }

@@ -23,11 +23,14 @@ TEST_CASE_TEMPLATE("every kind of convolution and its gradients, written and add
       CAPTURE(test::conv_text(s));
       const test::ConvProblem<T> p(s);
       const double tolerance = test::conv_tolerance<T>;
-      for (const bool bias : {false, true}) {
-        const Tensor<T> y = p.before(s.y_size());
-        kernels::conv2d<T>(Cpu{}, s, p.x.data(), p.weight.data(), bias ? p.bias.data() : nullptr, y.data());
-        CHECK(test::close(y, p.y(bias, false), tolerance));
-      }
+      for (const bool bias : {false, true})
+        for (const bool residual : {false, true})
+          for (const bool relu : {false, true}) {
+            const Tensor<T> y = p.before(s.y_size());
+            kernels::conv2d(Cpu{}, s, p.x.data(), p.weight.data(), p.epilogue(bias, residual, relu),
+                            y.data());
+            CHECK(test::close(y, p.finished_y(bias, residual, relu), tolerance));
+          }
       for (const bool add : {false, true}) {
         const Tensor<T> dx = p.before(s.x_size()), dw = p.before(s.weight_size()), db = p.before(s.o);
         kernels::conv2d_grad_input(Cpu{}, s, p.weight.data(), p.dy.data(), dx.data(), add);

@@ -41,16 +41,20 @@ TEST_CASE_TEMPLATE("depthwise correlations are the convolution and its input gra
         const auto forward = [&](const T* bias) {
           Tensor<T> y = problem.before(s.y_size());
           cpu::depthwise_correlate(s, cpu::forward_correlation(s), problem.x.data(), problem.weight.data(),
-                                   bias, y.data(), add);
+                                   {.bias = bias, .add = add}, y.data());
           return y;
         };
         CHECK(test::close(forward(nullptr), problem.y(false, add), test::conv_tolerance<T>));
         CHECK(test::close(forward(problem.bias.data()), problem.y(true, add), test::conv_tolerance<T>));
         CHECK(test::same_for_any_threads([&] { return std::vector{forward(nullptr)}; }));
+        const Tensor<T> y = problem.before(s.y_size());
+        cpu::depthwise_correlate(s, cpu::forward_correlation(s), problem.x.data(), problem.weight.data(),
+                                 {.relu = add, .residual = problem.residual.data()}, y.data());
+        CHECK(test::close(y, problem.finished_y(false, true, add), test::conv_tolerance<T>));
         const Tensor<T> dx = problem.before(s.x_size());
         cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
-          cpu::depthwise_correlate<T>(s, c, problem.dy.data(), problem.weight.data(), nullptr, dx.data(),
-                                      add);
+          cpu::depthwise_correlate<T>(s, c, problem.dy.data(), problem.weight.data(), {.add = add},
+                                      dx.data());
         });
         CHECK(test::close(dx, problem.dx(add), test::conv_tolerance<T>));
       }

@@ -11,13 +11,15 @@ namespace {
 template <class T>
 struct Product {
   GemmShape s;
-  bool transpose_a, transpose_b, bias, add, relu;
+  bool transpose_a, transpose_b, bias, add, relu, residual = false;
   Tensor<T> a = randn<T>({transpose_a ? s.k : s.m, (transpose_a ? s.m : s.k) + 3}, 1);
   Tensor<T> b = randn<T>({transpose_b ? s.n : s.k, (transpose_b ? s.k : s.n) + 1}, 2);
   Tensor<T> biases = randn<T>({s.n}, 3);
-  Tensor<T> before = randn<T>({s.m, s.n + 2}, 4);
+  Tensor<T> before = randn<T>({s.m, s.n + 2}, 4), residuals = randn<T>({s.m, s.n + 2}, 5);
 
-  GemmEpilogue<T> epilogue() const { return {bias ? biases.data() : nullptr, add, relu}; }
+  GemmEpilogue<T> epilogue(const T* base = nullptr) const {
+    return {bias ? biases.data() : nullptr, add, relu, residual ? residuals.data() : nullptr, base};
+  }
 
   Tensor<T> computed() const {
     Tensor<T> c = before.clone();
@@ -29,7 +31,7 @@ struct Product {
     Tensor<T> c = before.clone();
     Scratch<T> scratch(cpu::gemm_serial_scratch<T>(s, transpose_a));
     cpu::gemm_serial(s, a.data(), a.dim(1), transpose_a, b.data(), b.dim(1), transpose_b, c.data(), s.n + 2,
-                     epilogue(), scratch.data());
+                     epilogue(c.data()), scratch.data());
     return c;
   }
   Tensor<T> expected() const {
@@ -37,7 +39,8 @@ struct Product {
     for (Index i = 0; i < s.m; ++i)
       for (Index j = 0; j < s.n; ++j) {
         double sum = (bias ? static_cast<double>(biases.at({j})) : 0) +
-                     (add ? static_cast<double>(before.at({i, j})) : 0);
+                     (add ? static_cast<double>(before.at({i, j})) : 0) +
+                     (residual ? static_cast<double>(residuals.at({i, j})) : 0);
         for (Index x = 0; x < s.k; ++x)
           sum += static_cast<double>(a.data()[transpose_a ? x * a.dim(1) + i : i * a.dim(1) + x]) *
                  static_cast<double>(b.data()[transpose_b ? j * b.dim(1) + x : x * b.dim(1) + j]);
@@ -77,9 +80,10 @@ TEST_CASE_TEMPLATE("products agree with three loops: all layouts, sizes, epilogu
       CAPTURE(s.m);
       CAPTURE(s.n);
       CAPTURE(s.k);
-      const bool bias = number % 2 != 0, add = number % 3 != 0, relu = number % 5 == 0;
+      const bool bias = number % 2 != 0, add = number % 3 != 0, relu = number % 5 == 0,
+                 residual = number / 2 % 2 == 0;
       ++number;
-      const Product<T> p{s, transpose_a, transpose_b, bias, add, relu};
+      const Product<T> p{s, transpose_a, transpose_b, bias, add, relu, residual};
       CHECK(test::close(p.computed(), p.expected(), tolerance<T>));
       if constexpr (!std::is_same_v<T, bf16>)
         CHECK(test::close(p.computed_serially(), p.expected(), tolerance<T>));
@@ -99,7 +103,7 @@ TEST_CASE("products have the same bits for any number of threads") {
 TEST_CASE("products agree on every instruction set") {
   for_each_layout([](bool transpose_a, bool transpose_b) {
     for (const GemmShape& s : shapes) {
-      const Product<float> p{s, transpose_a, transpose_b, true, true, true};
+      const Product<float> p{s, transpose_a, transpose_b, true, true, true, true};
       const auto expected = p.expected();
       test::for_each_isa([&] { CHECK(test::close(p.computed(), expected, tolerance<float>)); });
     }

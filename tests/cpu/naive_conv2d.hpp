@@ -3,6 +3,7 @@
 #pragma once
 #include <vector>
 
+#include "gram/cpu/conv2d_epilogue.hpp"
 #include "gram/cpu/conv2d_shape.hpp"
 #include "isa_and_threads.hpp"
 
@@ -37,6 +38,19 @@ struct ConvProblem {
     for_each_product(s, [&](Index i, Index k, Index o) { at(sums, o) += value(x, i) * value(weight, k); });
     return finished(sums, s.y_size(), add, [&](Index i) { return with_bias ? value(bias, i % s.o) : 0; });
   }
+  /// y = epilogue(convolution), with those parts of the epilogue that are asked for.
+  Tensor<T> finished_y(bool with_bias, bool with_residual, bool relu) const {
+    std::vector<double> sums(static_cast<std::size_t>(s.y_size()));
+    for_each_product(s, [&](Index i, Index k, Index o) { at(sums, o) += value(x, i) * value(weight, k); });
+    return generate<T>({s.y_size()}, [&](Index i) {
+      const double v =
+          at(sums, i) + (with_bias ? value(bias, i % s.o) : 0) + (with_residual ? value(residual, i) : 0);
+      return relu ? std::max(v, 0.0) : v;
+    });
+  }
+  Conv2dEpilogue<T> epilogue(bool with_bias, bool with_residual, bool relu) const {
+    return {with_bias ? bias.data() : nullptr, with_residual ? residual.data() : nullptr, relu};
+  }
   Tensor<T> dx(bool add) const {
     std::vector<double> sums(static_cast<std::size_t>(s.x_size()));
     for_each_product(s, [&](Index i, Index k, Index o) { at(sums, i) += value(dy, o) * value(weight, k); });
@@ -52,7 +66,7 @@ struct ConvProblem {
 
   Conv2dShape s;
   Tensor<T> x = randn<T>({s.x_size()}, 1), weight = randn<T>({s.weight_size()}, 2), bias = randn<T>({s.o}, 3),
-            dy = randn<T>({s.y_size()}, 4);
+            dy = randn<T>({s.y_size()}, 4), residual = randn<T>({s.y_size()}, 6);
 
  private:
   static double& at(std::vector<double>& sums, Index i) { return sums[static_cast<std::size_t>(i)]; }

@@ -11,8 +11,9 @@ namespace {
 
 /// The value of a finished element, from a sum made elsewhere.
 template <class T>
-double finished(double sum, double old, Index column, const cpu::TileEpilogue<T>& e) {
-  const double v = sum + (e.bias ? static_cast<double>(e.bias[column]) : 0) + (e.add ? old : 0);
+double finished(double sum, double old, Index column, const cpu::TileEpilogue<T>& e, Index at = 0) {
+  const double v = sum + (e.bias ? static_cast<double>(e.bias[column]) : 0) + (e.add ? old : 0) +
+                   (e.residual ? static_cast<double>(e.residual[at]) : 0);
   return e.relu ? std::max(v, 0.0) : v;
 }
 
@@ -68,7 +69,9 @@ TEST_CASE_TEMPLATE("a tile is the product of rows with taps and a panel", T, flo
             for (Index r = 0; r < tile.rows(columns); ++r)
               from.push_back(a.data() + std::min(r, rows - 1) * ld);
             for (Index r = 0; r < rows; ++r) to.push_back(c.data() + r * (columns + 1));
-            const cpu::TileEpilogue<T> e{rows % 2 ? bias.data() : nullptr, add, relu};
+            const auto residual = randn<T>({rows, columns + 1}, 5);
+            const cpu::TileEpilogue<T> e{rows % 2 ? bias.data() : nullptr, add, relu,
+                                         add == relu ? residual.data() : nullptr, c.data()};
             tile.product(taps, offsets, k, from.data(), panel.data(), rows, to.data(), columns, e);
 
             auto expected = before.clone();
@@ -79,8 +82,8 @@ TEST_CASE_TEMPLATE("a tile is the product of rows with taps and a panel", T, flo
                   for (Index i = 0; i < k; ++i)
                     sum += static_cast<double>(a.at({r, offsets[t] + i})) *
                            static_cast<double>(b.at({t * k + i, j}));
-                expected.at({r, j}) =
-                    static_cast<T>(finished(sum, static_cast<double>(before.at({r, j})), j, e));
+                expected.at({r, j}) = static_cast<T>(
+                    finished(sum, static_cast<double>(before.at({r, j})), j, e, r * (columns + 1) + j));
               }
             CHECK(test::close(
                 c, expected, std::is_same_v<T, float> ? 2e-6 : 1e-14));  // and the column behind is untouched
@@ -127,14 +130,14 @@ TEST_CASE_TEMPLATE("parts are added in order and finished", T, float, double) {
     for (const Index parts : {0, 1, 5})
       for (const Index columns : {Index{1}, tile.lanes, 4 * tile.lanes, 5 * tile.lanes + 3}) {
         const auto partial = randn<T>({parts, columns + 2}, 1), bias = randn<T>({columns}, 2);
-        const auto before = randn<T>({columns}, 3), c = before.clone();
-        const cpu::TileEpilogue<T> e{bias.data(), true, true};
+        const auto before = randn<T>({columns}, 3), c = before.clone(), residual = randn<T>({columns}, 4);
+        const cpu::TileEpilogue<T> e{bias.data(), true, true, residual.data(), c.data()};
         tile.reduce(parts, partial.data(), columns + 2, c.data(), columns, e);
         Tensor<T> expected({columns});
         for (Index j = 0; j < columns; ++j) {
           T sum = 0;
           for (Index p = 0; p < parts; ++p) sum += partial.at({p, j});
-          expected.at({j}) = std::max(T(0), sum + bias.at({j}) + before.at({j}));
+          expected.at({j}) = std::max(T(0), sum + bias.at({j}) + residual.at({j}) + before.at({j}));
         }
         CHECK(test::close(c, expected, 1e-6));
       }

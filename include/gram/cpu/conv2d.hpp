@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Convolution on channels-last maps: x (N, H, W, C), weight (O, Kh, Kw, C/G), bias (O) or null, y (N, H', W',
-// O). bf16 is computed in float.
+// Convolution on channels-last maps: x (N, H, W, C), weight (O, Kh, Kw, C/G), y (N, H', W', O). bf16 is
+// computed in float.
 #pragma once
 #include "gram/core/device.hpp"
+#include "gram/cpu/conv2d_epilogue.hpp"
 #include "gram/cpu/conv2d_groups.hpp"
 #include "gram/cpu/conv2d_weight.hpp"
 #include "gram/cpu/copy.hpp"
@@ -37,24 +38,28 @@ void through_float(bf16* y, Index n, bool add, F&& compute) {
 
 namespace gram::kernels {
 
-/// y = convolution of x (+ bias).
+/// y = epilogue(convolution of x).
 template <class T>
-void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight, const T* bias, T* y) {
+void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight,
+            const Conv2dEpilogue<std::type_identity_t<T>>& epilogue, T* y) {
   if constexpr (std::is_same_v<T, bf16>) {
-    const cpu::FloatCopy fx(x, s.x_size()), fw(weight, s.weight_size()), fb(bias, s.o);
-    cpu::through_float(y, s.y_size(), false,
-                       [&](float* fy) { conv2d(device, s, fx.data(), fw.data(), fb.data(), fy); });
+    const cpu::FloatCopy fx(x, s.x_size()), fw(weight, s.weight_size()), bias(epilogue.bias, s.o),
+        residual(epilogue.residual, s.y_size());
+    cpu::through_float(y, s.y_size(), false, [&](float* fy) {
+      conv2d(device, s, fx.data(), fw.data(), {bias.data(), residual.data(), epilogue.relu}, fy);
+    });
   } else {
     const cpu::Correlation c = cpu::forward_correlation(s);
-    if (cpu::is_depthwise(s)) return cpu::depthwise_correlate(s, c, x, weight, bias, y, false);
+    const cpu::TileEpilogue<T> e{.bias = epilogue.bias, .relu = epilogue.relu, .residual = epilogue.residual};
+    if (cpu::is_depthwise(s)) return cpu::depthwise_correlate(s, c, x, weight, e, y);
     if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
       Scratch<T> wide(s.weight_size() * count);
       cpu::spread_groups(s, count, weight, wide.data());
-      return conv2d(device, cpu::merge_groups(s, count), x, wide.data(), bias, y);
+      return conv2d(device, cpu::merge_groups(s, count), x, wide.data(), epilogue, y);
     }
     Scratch<T> panels(cpu::packed_weights_size<T>(c));
     cpu::pack_forward(s, weight, panels.data());
-    cpu::correlate(c, x, panels.data(), bias, y, false);
+    cpu::correlate(c, x, panels.data(), e, y);
   }
 }
 
@@ -68,7 +73,7 @@ void conv2d_grad_input(Cpu device, const Conv2dShape& s, const T* weight, const 
   } else {
     if (cpu::is_depthwise(s))
       return cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
-        if (c.taps() > 0 || !add) cpu::depthwise_correlate<T>(s, c, dy, weight, nullptr, dx, add);
+        if (c.taps() > 0 || !add) cpu::depthwise_correlate<T>(s, c, dy, weight, {.add = add}, dx);
       });
     if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
       Scratch<T> wide(s.weight_size() * count);
@@ -79,7 +84,7 @@ void conv2d_grad_input(Cpu device, const Conv2dShape& s, const T* weight, const 
       if (c.taps() == 0 && add) return;
       Scratch<T> panels(cpu::packed_weights_size<T>(c));
       cpu::pack_backward(s, c, weight, panels.data());
-      cpu::correlate<T>(c, dy, panels.data(), nullptr, dx, add);
+      cpu::correlate<T>(c, dy, panels.data(), {.add = add}, dx);
     });
   }
 }

@@ -8,7 +8,7 @@
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/conv2d_tile.hpp"
-#include "gram/cpu/tile.hpp"
+#include "gram/cpu/gemm_serial.hpp"
 
 namespace gram::cpu {
 
@@ -143,9 +143,10 @@ void pack_backward(const Conv2dShape& s, const Correlation& c, const T* weight, 
   });
 }
 
-/// y (+)= correlation of x with packed weights (+ bias). bias (groups * out) or null.
+/// y = epilogue(correlation of x with packed weights). The epilogue's bias has groups * out values.
 template <class T>
-void correlate(const Correlation& c, const T* x, const T* panels, const T* bias, T* y, bool add) {
+void correlate(const Correlation& c, const T* x, const T* panels, TileEpilogue<T> epilogue, T* y) {
+  epilogue.base = y;
   const auto& tile = tile_table<T>();
   const SourceWindow<T> window{c, c.inside()};
   const Index row_size = c.h.stride * window.columns() * c.in * static_cast<Index>(sizeof(T));
@@ -169,7 +170,7 @@ void correlate(const Correlation& c, const T* x, const T* panels, const T* bias,
         taps ? window(x, block, g, scratch.data() + worker * size) : Source<T>{x, 0, 0, 0};
     for (Index p = 0; p < c.out; p += tile.width) {
       const Index columns = std::min(tile.width, c.out - p), tall = tile.rows(columns);
-      const TileEpilogue<T> epilogue{bias ? bias + g * c.out + p : nullptr, add, false};
+      const TileEpilogue<T> e = from_column(epilogue, g * c.out + p);
       const T* from[TileTable<T>::max_rows];
       T* to[TileTable<T>::max_rows];
       PixelWalk<T> walk(c, block, source, y + g * c.out + p);
@@ -177,7 +178,7 @@ void correlate(const Correlation& c, const T* x, const T* panels, const T* bias,
         const Index rows = std::min(tall, left);
         walk.next(rows, tall, from, to);
         tile.product(taps, offsets.data(), merged ? c.w.taps * c.in : c.in, from,
-                     panels + g * packed + p * depth, rows, to, columns, epilogue);
+                     panels + g * packed + p * depth, rows, to, columns, e);
       }
     }
   });

@@ -25,10 +25,10 @@ struct DepthwiseTable {
   Index lanes;
   Index overrun;  ///< output pixels that `correlate` may compute beyond the end of a row
 
-  /// y[row y_row + pixel y_step + c] (+)= bias[c] + sum over taps of x(row, pixel, tap, c) weight[tap lanes +
-  /// c], c < n.
-  void (*correlate)(const DepthwiseRows<T>& s, const T* weight, const T* bias, T* y, Index y_row,
-                    Index y_step, Index n, bool add);
+  /// y[row y_row + pixel y_step + c] = epilogue(sum over taps of x(row, pixel, tap, c) weight[tap lanes +
+  /// c]), c < n. bias has a whole vector.
+  void (*correlate)(const DepthwiseRows<T>& s, const T* weight, T* y, Index y_row, Index y_step, Index n,
+                    const TileEpilogue<T>& epilogue);
   /// sum[tap lanes + c] += sum over rows and pixels of x(row, pixel, tap, c) dy[(row width + pixel) lanes +
   /// c].
   void (*weight_sums)(const DepthwiseRows<T>& s, const T* dy, T* sum);
@@ -77,10 +77,10 @@ struct DepthwiseWindow {
   Scratch<Index> offsets;
 };
 
-/// y (+)= the depthwise correlation of x with weight (C, Kh, Kw) (+ bias).
+/// y = epilogue(depthwise correlation of x with weight (C, Kh, Kw)).
 template <class T>
 void depthwise_correlate(const Conv2dShape& s, const Correlation& c, const T* x, const T* weight,
-                         const T* bias, T* y, bool add) {
+                         const TileEpilogue<T>& epilogue, T* y) {
   const auto& table = depthwise_table<T>();
   const Index lanes = table.lanes, vectors = ceil_div(s.c, lanes), taps = c.taps();
   Scratch<T> kernel(vectors * (taps + 1) * lanes);  // (vector, taps and bias, lane)
@@ -91,9 +91,9 @@ void depthwise_correlate(const Conv2dShape& s, const Correlation& c, const T* x,
         const Index tap = t < taps ? (c.h.w_first + t / c.w.taps * c.h.w_step) * s.kw + c.w.w_first +
                                          t % c.w.taps * c.w.w_step
                                    : 0;
-        kernel[(v * (taps + 1) + t) * lanes + l] = t < taps ? weight[channel * s.taps() + tap]
-                                                   : bias   ? bias[channel]
-                                                            : T(0);
+        kernel[(v * (taps + 1) + t) * lanes + l] = t < taps        ? weight[channel * s.taps() + tap]
+                                                   : epilogue.bias ? epilogue.bias[channel]
+                                                                   : T(0);
       }
 
   DepthwiseWindow<T> window(c, lanes, table.overrun);
@@ -109,8 +109,8 @@ void depthwise_correlate(const Conv2dShape& s, const Correlation& c, const T* x,
     const T* const taps_and_bias = kernel.data() + v * (taps + 1) * lanes;
     T* const to =
         y + ((image * c.y_h + c.h.y_first + first * c.h.y_step) * c.y_w + c.w.y_first) * s.c + v * lanes;
-    table.correlate(source, taps_and_bias, taps_and_bias + taps * lanes, to, c.h.y_step * c.y_w * s.c,
-                    c.w.y_step * s.c, n, add);
+    table.correlate(source, taps_and_bias, to, c.h.y_step * c.y_w * s.c, c.w.y_step * s.c, n,
+                    {taps_and_bias + taps * lanes, epilogue.add, epilogue.relu, epilogue.residual, y});
   });
 }
 

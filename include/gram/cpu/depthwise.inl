@@ -6,17 +6,21 @@ inline constexpr int depthwise_pixels = 8;
 /// Taps of the weight gradient side by side; also a whole 3x3 kernel.
 inline constexpr int depthwise_taps = 9;
 
-/// Stores the sums of neighbouring pixels, those inside the row.
+/// Finishes and stores the sums of neighbouring pixels, those inside the row; the bias is in them.
 template <class T>
 GRAM_INLINE void depthwise_store(const vec<T> (&sum)[depthwise_pixels], Index pixels, T* y, Index y_step,
-                                 Index n, bool add) {
+                                 Index n, const TileEpilogue<T>& e) {
 #pragma GCC unroll 8
   for (int q = 0; q < depthwise_pixels; ++q, y += y_step) {
     if (q >= pixels) break;
-    if (n >= lanes<T>)
-      store(y, add ? load(y) + sum[q] : sum[q]);
-    else
-      store(y, add ? load(y, n) + sum[q] : sum[q], n);
+    vec<T> v = sum[q];
+    if (e.residual) {
+      const T* r = e.residual + (y - e.base);
+      v += n >= lanes<T> ? load(r) : load(r, n);
+    }
+    if (e.add) v += n >= lanes<T> ? load(y) : load(y, n);
+    if (e.relu) v = max(vec<T>{}, v);
+    n >= lanes<T> ? store(y, v) : store(y, v, n);
   }
 }
 
@@ -53,10 +57,10 @@ GRAM_INLINE void depthwise_taps_of_rows(const DepthwiseRows<T>& s, const T* x, c
 
 /// K = 0: any kernel; else kernels that are K wide, without stride or dilation along a row.
 template <int K, class T>
-GRAM_KERNEL void depthwise_rows(const DepthwiseRows<T>& s, const T* weight, const T* bias, T* y, Index y_row,
-                                Index y_step, Index n, bool add) {
+GRAM_KERNEL void depthwise_rows(const DepthwiseRows<T>& s, const T* weight, T* y, Index y_row, Index y_step,
+                                Index n, const TileEpilogue<T>& e) {
   constexpr int P = depthwise_pixels;
-  const vec<T> start = load(bias);
+  const vec<T> start = load(e.bias);
   for (Index r = 0; r < s.rows; ++r)
     for (Index first = 0; first < s.width; first += P) {
       const T* x = s.x + r * s.x_row + first * s.x_step;
@@ -67,22 +71,22 @@ GRAM_KERNEL void depthwise_rows(const DepthwiseRows<T>& s, const T* weight, cons
         depthwise_taps_at(s, x, weight, sum);
       else
         depthwise_taps_of_rows<K>(s, x, weight, sum);
-      depthwise_store(sum, s.width - first, y + r * y_row + first * y_step, y_step, n, add);
+      depthwise_store(sum, s.width - first, y + r * y_row + first * y_step, y_step, n, e);
     }
 }
 
 template <class T>
-GRAM_KERNEL void depthwise_correlate_rows(const DepthwiseRows<T>& s, const T* weight, const T* bias, T* y,
-                                          Index y_row, Index y_step, Index n, bool add) {
+GRAM_KERNEL void depthwise_correlate_rows(const DepthwiseRows<T>& s, const T* weight, T* y, Index y_row,
+                                          Index y_step, Index n, const TileEpilogue<T>& e) {
   const Index k = s.x_step == lanes<T> && s.tap_step == lanes<T> ? s.taps_w : 0;
   if (k == 3)
-    depthwise_rows<3>(s, weight, bias, y, y_row, y_step, n, add);
+    depthwise_rows<3>(s, weight, y, y_row, y_step, n, e);
   else if (k == 5)
-    depthwise_rows<5>(s, weight, bias, y, y_row, y_step, n, add);
+    depthwise_rows<5>(s, weight, y, y_row, y_step, n, e);
   else if (k == 7)
-    depthwise_rows<7>(s, weight, bias, y, y_row, y_step, n, add);
+    depthwise_rows<7>(s, weight, y, y_row, y_step, n, e);
   else
-    depthwise_rows<0>(s, weight, bias, y, y_row, y_step, n, add);
+    depthwise_rows<0>(s, weight, y, y_row, y_step, n, e);
 }
 
 template <class T>

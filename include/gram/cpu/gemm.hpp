@@ -176,15 +176,18 @@ inline void gemm_batch_parallel(const GemmBatch& batch, const GemmShape& s, cons
   const Index b_count = batch.stride_b ? count : 1, b_rows = transpose_b ? s.n : s.k,
               b_columns = transpose_b ? s.k : s.n;
   Scratch<float> wide_a(a_count * s.m * s.k), wide_b(b_count * s.k * s.n), wide_c(count * s.m * s.n),
-      bias(biases * s.n);
+      bias(biases * s.n), residual(e.residual ? count * s.m * s.n : 0);
   widen(a_count, a_rows, a_columns, a, lda, batch.stride_a, wide_a.data());
   widen(b_count, b_rows, b_columns, b, ldb, batch.stride_b, wide_b.data());
   widen(biases, 1, s.n, e.bias, s.n, batch.stride_bias, bias.data());
+  if (e.residual) widen(count, s.m, s.n, e.residual, ldc, batch.stride_c, residual.data());
   if (e.add) widen(count, s.m, s.n, c, ldc, batch.stride_c, wide_c.data());
   const GemmBatch wide{count, batch.stride_a ? s.m * s.k : 0, batch.stride_b ? s.k * s.n : 0, s.m * s.n,
                        batch.stride_bias ? s.n : 0};
   gemm_batch_parallel(wide, s, wide_a.data(), a_columns, transpose_a, wide_b.data(), b_columns, transpose_b,
-                      wide_c.data(), s.n, TileEpilogue<float>{e.bias ? bias.data() : nullptr, e.add, e.relu});
+                      wide_c.data(), s.n,
+                      TileEpilogue<float>{e.bias ? bias.data() : nullptr, e.add, e.relu,
+                                          e.residual ? residual.data() : nullptr, wide_c.data()});
   narrow(count, s.m, s.n, wide_c.data(), c, ldc, batch.stride_c);
 }
 
@@ -198,7 +201,8 @@ namespace kernels {
 template <class T>
 void gemm_batched(Cpu, const GemmBatch& batch, const GemmShape& shape, const T* a, Index lda,
                   bool transpose_a, const T* b, Index ldb, bool transpose_b, T* c, Index ldc,
-                  const GemmEpilogue<std::type_identity_t<T>>& epilogue = {}) {
+                  GemmEpilogue<std::type_identity_t<T>> epilogue = {}) {
+  epilogue.base = c;
   if (batch.count > 0 && shape.m > 0 && shape.n > 0)
     cpu::gemm_batch_parallel(batch, shape, a, lda, transpose_a, b, ldb, transpose_b, c, ldc, epilogue);
 }

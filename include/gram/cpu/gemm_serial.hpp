@@ -13,7 +13,8 @@ struct GemmShape {
   Index m, n, k;
 };
 
-/// What becomes of a product: C = [relu](op(A) op(B) [+ bias] [+ C]); bias has n values.
+/// What becomes of a product: C = [relu](op(A) op(B) [+ bias] [+ residual] [+ C]); bias has n values,
+/// residual is laid out as C. kernels::gemm and gemm_batched fill in `base`, which is C.
 template <class T>
 using GemmEpilogue = cpu::TileEpilogue<T>;
 
@@ -37,7 +38,7 @@ Operand<T> operand(const T* x, Index ld, bool transposed) {
 /// The part of an epilogue that belongs to the columns from `column` on.
 template <class T>
 TileEpilogue<T> from_column(const TileEpilogue<T>& e, Index column) {
-  return {e.bias ? e.bias + column : nullptr, e.add, e.relu};
+  return {e.bias ? e.bias + column : nullptr, e.add, e.relu, e.residual, e.base};
 }
 
 /// m rows of C against one packed panel: C (m, columns) = A (m, k) panel (k, columns).
@@ -110,7 +111,8 @@ void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, 
         tile.pack(0, count, count, columns, panel.data, b.row_stride, b.column_stride, packed);
         panel = {packed, round_up(columns, tile.lanes)};
       }
-      const TileEpilogue<T> now{last && e.bias ? e.bias + p : nullptr, e.add || begin > 0, last && e.relu};
+      const TileEpilogue<T> now{last && e.bias ? e.bias + p : nullptr, e.add || begin > 0, last && e.relu,
+                                last ? e.residual : nullptr, e.base};
       for (Index i = 0; i < s.m; i += step) {
         const Index rows = std::min(step, s.m - i);
         TileRows<T> x{a + begin * lda + i, lda};

@@ -11,12 +11,14 @@
 
 namespace gram::cpu {
 
-/// What becomes of a finished sum s: c = [relu](s [+ bias] [+ c]).
+/// What becomes of a finished sum s: c = [relu](s [+ bias] [+ residual] [+ c]).
 template <class T>
 struct TileEpilogue {
-  const T* bias = nullptr;  ///< one value for each column of the tile
-  bool add = false;         ///< add to what c holds
-  bool relu = false;        ///< max(0, .), NaN stays NaN
+  const T* bias = nullptr;      ///< one value for each column of the tile
+  bool add = false;             ///< add to what c holds
+  bool relu = false;            ///< max(0, .), NaN stays NaN
+  const T* residual = nullptr;  ///< residual[p - base] belongs to the element at p
+  const T* base = nullptr;      ///< the first element of the whole result; needed with a residual only
 };
 
 /// Rows that a tile of A^T B walks down: row i at data + i * stride.

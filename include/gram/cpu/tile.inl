@@ -17,6 +17,10 @@ GRAM_INLINE void finish_tile(const vec<T> (&sum)[R][V], Index rows, T* const* c,
       if (i >= rows) break;
       T* p = c[i] + at;
       vec<T> v = sum[i][j] + bias;
+      if (e.residual) {
+        const T* r = e.residual + (p - e.base);
+        v += n >= lanes<T> ? load(r) : load(r, n);
+      }
       if (e.add) v += n >= lanes<T> ? load(p) : load(p, n);
       if (e.relu) v = max(vec<T>{}, v);
       n >= lanes<T> ? store(p, v) : store(p, v, n);
@@ -180,10 +184,11 @@ GRAM_KERNEL void tile_reduce(Index parts, const T* partial, Index stride, T* c, 
   Index j = 0;
   for (; j + 4 * lanes<T> <= columns; j += 4 * lanes<T>)
     reduce_vectors<4>(parts, partial + j, stride, c + j, 4 * lanes<T>,
-                      {e.bias ? e.bias + j : nullptr, e.add, e.relu});
+                      {e.bias ? e.bias + j : nullptr, e.add, e.relu, e.residual, e.base});
   for (; j < columns; j += lanes<T>) {
     const Index n = columns - j < lanes<T> ? columns - j : lanes<T>;
-    reduce_vectors<1>(parts, partial + j, stride, c + j, n, {e.bias ? e.bias + j : nullptr, e.add, e.relu});
+    reduce_vectors<1>(parts, partial + j, stride, c + j, n,
+                      {e.bias ? e.bias + j : nullptr, e.add, e.relu, e.residual, e.base});
   }
 }
 

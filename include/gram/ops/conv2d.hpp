@@ -67,7 +67,7 @@ Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const std::type_id
   const Conv2dShape shape = detail::conv2d_shape(x, weight, bias, options);
   Tensor<T> y({shape.n, shape.out_h(), shape.out_w(), shape.o}, x.device());
   on(x.device(),
-     [&](auto device) { kernels::conv2d(device, shape, x.data(), weight.data(), bias.data(), y.data()); });
+     [&](auto device) { kernels::conv2d(device, shape, x.data(), weight.data(), {bias.data()}, y.data()); });
   return record("conv2d", y, {x, weight, bias},
                 [shape, dx = x.gradient(), dw = weight.gradient(), db = bias.gradient(),
                  x = weight.requires_grad() ? x.detach() : Tensor<T>{},
