@@ -148,6 +148,7 @@ PendingLoad pending_load(Model& model, const SafeTensors& file, const LoadOption
   });
   for (const auto& [name, stored] : names)
     if (!used.contains(name)) load.report.unexpected.push_back(stored);
+  load.copies.push_back([parts = parts_of(model)] { forget_prepared_listed(parts); });
   return load;
 }
 

@@ -45,7 +45,7 @@ struct CifarTrunk {
 
   std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
     std::vector<Tensor<T>> outputs;
-    Tensor<T> x = bn1.relu(conv1(image));
+    Tensor<T> x = bn1.relu(conv1, image);
     for (std::size_t s = 0; s < 3; ++s) {
       for (auto& block : bottlenecks[s]) outputs.push_back(x = block(x));
       for (const auto& block : basics[s]) outputs.push_back(x = block(x));

@@ -81,7 +81,7 @@ struct ExplicitResNetTrunk {
   }
 
   std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
-    Tensor<T> x = bn1.relu(conv1(image));
+    Tensor<T> x = bn1.relu(conv1, image);
     if (!small_images) x = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
     std::vector<Tensor<T>> maps;
     for (std::vector<Block>& stage : layers) {

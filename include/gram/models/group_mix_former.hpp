@@ -21,7 +21,7 @@ struct GroupMixStem {
         norm2({.channels = channels}) {}
 
   Tensor<T> operator()(const Tensor<T>& x) const {
-    return hardswish(norm2(proj2(hardswish(norm1(proj1(x))))));
+    return hardswish(norm2(proj2, hardswish(norm1(proj1, x))));
   }
   void visit(auto&& parts) {
     parts("proj1", proj1), parts("norm1", norm1), parts("proj2", proj2), parts("norm2", norm2);
@@ -33,7 +33,7 @@ struct GroupMixStem {
   BatchNorm2d<T> norm2;
 };
 
-/// The way into a stage: hardswish(norm(proj(x))), proj a separable convolution that changes width and size.
+/// The way into a stage: hardswish(norm(proj, x)), proj a separable convolution that changes width and size.
 template <Scalar T>
 struct GroupMixEmbed {
   GroupMixEmbed(const typename SeparableConv2d<T>::Options& o, Rng& rng)

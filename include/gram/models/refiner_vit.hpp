@@ -22,7 +22,7 @@ struct RefinerStem {
         proj({.in = 128, .out = channels, .kernel = patch / 2, .stride = patch / 2}, rng) {}
 
   Tensor<T> operator()(const Tensor<T>& x) const {
-    return proj(bn3.relu(conv3(bn2.relu(conv2(bn1.relu(conv1(x)))))));
+    return proj(bn3.relu(conv3, bn2.relu(conv2, bn1.relu(conv1, x))));
   }
   void visit(auto&& parts) {
     parts("conv1", conv1), parts("bn1", bn1), parts("conv2", conv2), parts("bn2", bn2);

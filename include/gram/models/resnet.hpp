@@ -23,7 +23,12 @@ struct DeepStem {
         bn4({.channels = o.width}),
         conv6(three(o.width, o.out, 1), rng) {}
 
-  Tensor<T> operator()(const Tensor<T>& x) const { return conv6(bn4.relu(conv3(bn1.relu(conv0(x))))); }
+  Tensor<T> operator()(const Tensor<T>& x) const { return conv6(inner(x)); }
+  bool prepared() const { return conv6.prepared(); }
+  Tensor<T> inference(const Tensor<T>& x, const BatchNorm2d<T>* norm, const Tensor<T>& residual,
+                      bool relu) const {
+    return conv6.inference(inner(x), norm, residual, relu);
+  }
   void visit(auto&& parts) {
     parts("0", conv0), parts("1", bn1), parts("3", conv3), parts("4", bn4), parts("6", conv6);
   }
@@ -35,6 +40,7 @@ struct DeepStem {
   Conv2d<T> conv6;
 
  private:
+  Tensor<T> inner(const Tensor<T>& x) const { return bn4.relu(conv3, bn1.relu(conv0, x)); }
   static typename Conv2d<T>::Options three(Index in, Index out, Index stride) {
     return {.in = in,
             .out = out,
@@ -94,7 +100,7 @@ struct ResNetTrunk {
   }
 
   std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
-    Tensor<T> x = bn1.relu(deep_stem ? (*deep_stem)(image) : (*conv1)(image));
+    Tensor<T> x = deep_stem ? bn1.relu(*deep_stem, image) : bn1.relu(*conv1, image);
     x = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
     std::vector<Tensor<T>> maps;
     for (std::vector<Bottleneck<T>>& stage : layers) {

@@ -30,10 +30,12 @@ struct Downsample {
         average(o.average) {}
 
   Tensor<T> operator()(const Tensor<T>& x) const {
-    if (pooled == 1) return norm(conv(x));
-    return norm(conv(avg_pool2d(
-        x,
-        {.kernel = pooled, .stride = pooled, .padding = 0, .ceil_mode = true, .count_include_pad = false})));
+    if (pooled == 1) return norm(conv, x);
+    return norm(conv, avg_pool2d(x, {.kernel = pooled,
+                                     .stride = pooled,
+                                     .padding = 0,
+                                     .ceil_mode = true,
+                                     .count_include_pad = false}));
   }
   void visit(auto&& parts) { parts(average ? "1" : "0", conv), parts(average ? "2" : "1", norm); }
 
@@ -94,11 +96,11 @@ struct Bottleneck {
   }
 
   Tensor<T> operator()(const Tensor<T>& x) {
-    Tensor<T> y = bn2.relu(conv2(bn1.relu(conv1(x))));
+    Tensor<T> y = bn2.relu(conv2, bn1.relu(conv1, x));
     if (se) y = (*se)(y);
     const Tensor<T> residual = downsample ? (*downsample)(x) : x;
     if (drop_path && drop_path->mode.training) return relu(add((*drop_path)(bn3(conv3(y))), residual));
-    return bn3.relu(conv3(y), residual);
+    return bn3.relu(conv3, y, residual);
   }
   void visit(auto&& parts) {
     parts("conv1", conv1), parts("bn1", bn1), parts("conv2", conv2), parts("bn2", bn2), parts("se", se);
@@ -149,7 +151,7 @@ struct BasicBlock {
                            "; the shortcut only adds channels");
   }
 
-  Tensor<T> operator()(const Tensor<T>& x) const { return bn2.relu(conv2(bn1.relu(conv1(x))), shortcut(x)); }
+  Tensor<T> operator()(const Tensor<T>& x) const { return bn2.relu(conv2, bn1.relu(conv1, x), shortcut(x)); }
   void visit(auto&& parts) {
     parts("conv1", conv1), parts("bn1", bn1), parts("conv2", conv2), parts("bn2", bn2);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/nn/trace.hpp"
+#include "gram/ops/arithmetic.hpp"
 #include "gram/ops/batch_norm.hpp"
 #include "gram/tensor/create.hpp"
 
@@ -37,6 +38,22 @@ struct BatchNorm2d {
     return apply(x, residual, true);
   }
 
+  /// The same on layer(x). After fuse_for_inference(), a convolution computes all of it in one pass.
+  template <LayerOn<T> Layer>
+  Tensor<T> operator()(Layer& layer, const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    return apply(layer, x, residual, false);
+  }
+  template <LayerOn<T> Layer>
+  Tensor<T> relu(Layer& layer, const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    return apply(layer, x, residual, true);
+  }
+  /// The norm in evaluation as x scale + shift, each (C): scale = weight / sqrt(running_var + epsilon), shift
+  /// = bias - running_mean scale.
+  std::pair<Tensor<accum_t<T>>, Tensor<accum_t<T>>> scale_and_shift() const {
+    const auto scale = div(weight.detach(), sqrt(add(running_var, epsilon)));
+    return {scale, sub(bias.detach(), mul(running_mean, scale))};
+  }
+
   /// Writes a call with this output into the open log, if any: for forms that compute several of these layers
   /// at once.
   void log(const Shape& output) const {
@@ -59,6 +76,16 @@ struct BatchNorm2d {
   Mode mode;
 
  private:
+  template <class Layer>
+  Tensor<T> apply(Layer& layer, const Tensor<T>& x, const Tensor<T>& residual, bool with_relu) const {
+    if constexpr (requires { layer.inference(x, this, residual, with_relu); })
+      if (!mode.training && layer.prepared()) {
+        const Tensor<T> y = layer.inference(x, this, residual, with_relu);
+        log(y.shape());
+        return y;
+      }
+    return apply(layer(x), residual, with_relu);
+  }
   Tensor<T> apply(const Tensor<T>& x, const Tensor<T>& residual, bool with_relu) const {
     const Tensor<T> y = located(weight, [&] {
       return batch_norm(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "gram/nn/batch_norm.hpp"
+#include "gram/nn/folded.hpp"
 #include "gram/nn/init.hpp"
-#include "gram/nn/trace.hpp"
-#include "gram/ops/conv2d.hpp"
 
 namespace gram {
 
@@ -32,19 +32,35 @@ struct Conv2d {
   }
 
   Tensor<T> operator()(const Tensor<T>& x) const {
+    if (prepared()) return inference(x, nullptr, {}, false);
     const Tensor<T> y = located(weight, [&] { return conv2d(x, weight, bias, options); });
-    if (CallLog* log = CallLog::open())
-      log->add({.path = layer_path(weight.name),
-                .kind = "Conv2d",
-                .output = y.shape(),
-                .parameters = weight.size() + bias.size(),
-                .products = y.size() * weight.shape().product(1, 4)});
+    log(y);
+    return y;
+  }
+  /// True when calls run what fuse_for_inference() asked for.
+  bool prepared() const { return weight.fused && !grad_enabled(); }
+  /// [relu](norm(conv(x)) [+ residual]) in one pass, without a gradient; norm may be null.
+  Tensor<T> inference(const Tensor<T>& x, const BatchNorm2d<T>* norm, const Tensor<T>& residual,
+                      bool relu) const {
+    const Tensor<T> y = located(
+        weight, [&] { return prepared_conv2d(weight, weight, bias, options, norm)(x, residual, relu); });
+    log(y);
     return y;
   }
   void visit(auto&& parts) { parts("weight", weight), parts("bias", bias); }
 
   Parameter<T> weight, bias;
   Conv2dOptions options;
+
+ private:
+  void log(const Tensor<T>& y) const {
+    if (CallLog* calls = CallLog::open())
+      calls->add({.path = layer_path(weight.name),
+                  .kind = "Conv2d",
+                  .output = y.shape(),
+                  .parameters = weight.size() + bias.size(),
+                  .products = y.size() * weight.shape().product(1, 4)});
+  }
 };
 
 }  // namespace gram

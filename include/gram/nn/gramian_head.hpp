@@ -13,9 +13,9 @@ struct PointwiseNorm {
   PointwiseNorm(const typename Pointwise<T>::Options& o, Rng& rng)
       : conv(o, rng), norm({.channels = o.out}) {}
 
-  Tensor<T> operator()(const Tensor<T>& x) const { return norm(conv(x)); }
+  Tensor<T> operator()(const Tensor<T>& x) const { return norm(conv, x); }
   /// max(0, norm(conv(x)))
-  Tensor<T> relu(const Tensor<T>& x) const { return norm.relu(conv(x)); }
+  Tensor<T> relu(const Tensor<T>& x) const { return norm.relu(conv, x); }
   void visit(auto&& parts) { parts("0", conv), parts("1", norm); }
 
   Pointwise<T> conv;

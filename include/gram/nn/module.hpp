@@ -113,9 +113,10 @@ inline void name_listed(const std::vector<NamedPart>& parts) {
     if constexpr (is_tensor<Part>) part.name = name;
   });
 }
-inline void train_listed(const std::vector<NamedPart>& parts, bool on) {
+inline void train_listed(const std::vector<NamedPart>& parts, bool on, bool fused = false) {
   for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
     if constexpr (std::is_same_v<Part, Mode>) part.training = on;
+    if constexpr (is_parameter<Part>) part.fused = fused, part.prepared.reset();
   });
 }
 inline void zero_grad_listed(const std::vector<NamedPart>& parts) {
@@ -126,6 +127,11 @@ inline void zero_grad_listed(const std::vector<NamedPart>& parts) {
 inline void freeze_listed(const std::vector<NamedPart>& parts, bool frozen) {
   for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
     if constexpr (is_parameter<Part>) part.set_requires_grad(!frozen);
+  });
+}
+inline void forget_prepared_listed(const std::vector<NamedPart>& parts) {
+  for_each_listed(parts, []<class Part>(const std::string&, Part& part) {
+    if constexpr (is_parameter<Part>) part.prepared.reset();
   });
 }
 inline Index count_listed(const std::vector<NamedPart>& parts) {
@@ -153,6 +159,15 @@ void train(Model& model, bool on = true) {
 template <class Model>
 void eval(Model& model) {
   train(model, false);
+}
+
+/// Evaluation as fast as it goes: from the first call on without gradients (NoGrad), batch norms are folded
+/// into the convolutions in front of them, and weights stay in the order that the kernels read. The results
+/// differ by rounding. What is kept takes the memory of the weights once more. Loading weights renews it; who
+/// changes values by hand calls it again. train() and eval() end it.
+template <class Model>
+void fuse_for_inference(Model& model) {
+  detail::train_listed(parts_of(model), false, true);
 }
 
 /// Drops the gradients of all parameters; their memory goes back to the cache.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <memory>
 #include <string>
 
 #include "gram/tensor/tensor.hpp"
@@ -12,6 +13,11 @@ enum class Layout {
   plain,      ///< as in memory
   conv,       ///< (O, Kh, Kw, I) in memory, (O, I, Kh, Kw) in files
   pointwise,  ///< (O, I) in memory, (O, I, 1, 1) in files
+};
+
+/// What a layer makes of its weights once and keeps while it only infers. Each kind of layer has its own.
+struct Prepared {
+  virtual ~Prepared() = default;
 };
 
 /// A tensor that a network learns. It needs a gradient from the start; a default-constructed one is absent (a
@@ -31,11 +37,14 @@ struct Parameter : Tensor<T> {
             " for a parameter of shape ", this->shape());
     const bool learns = this->requires_grad();
     Tensor<T>::operator=(value.detach());
+    prepared.reset();
     if (learns) this->set_requires_grad();
   }
 
   Layout layout = Layout::plain;
-  std::string name;  ///< "layer3.0.conv2.weight"; set by name_parameters()
+  std::string name;                            ///< "layer3.0.conv2.weight"; set by name_parameters()
+  bool fused = false;                          ///< fuse_for_inference() was called
+  mutable std::shared_ptr<Prepared> prepared;  ///< made by the first call after that
 };
 
 /// A tensor that belongs to a network and to its files, but is not learned: running statistics.

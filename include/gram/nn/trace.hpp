@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Where in a network a layer stands, and what a call of it costs.
 #pragma once
+#include <concepts>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,12 @@ class CallLog {
   std::vector<LayerCall> calls_;
   CallLog* before_;
 };
+
+/// Anything that maps a tensor to a tensor.
+template <class Layer, class T>
+concept LayerOn = std::invocable < Layer&,
+        const Tensor<T>
+& > ;
 
 /// The layer that a parameter belongs to: "layer3.0.conv2" for "layer3.0.conv2.weight".
 inline std::string layer_path(const std::string& parameter_name) {
