@@ -2,6 +2,8 @@
 #include "gram/core/parallel.hpp"
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "support.hpp"
@@ -87,4 +89,33 @@ TEST_CASE("parallel_for cuts into pieces of the grain, whatever the number of th
 TEST_CASE("the number of threads is at least one") {
   CHECK(threads() >= 1);
   CHECK(test::error_of([] { set_threads(0); }) == "set_threads: 0 threads; at least one is needed");
+}
+
+TEST_CASE("threads that start loops at one time do not disturb each other") {
+  const int before = threads();
+  set_threads(3);
+  std::atomic<Index> sum = 0;
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c)
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) parallel_blocks(5, [&](Index b, int) { sum += b; });
+    });
+  for (std::thread& caller : callers) caller.join();
+  CHECK(sum == 4 * 200 * 10);
+  set_threads(before);
+}
+
+TEST_CASE("helpers that went to sleep wake up again") {
+  const int before = threads();
+  set_threads(2);
+  for (const int milliseconds : {0, 1, 20}) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    std::atomic<int> together = 0;  // each block waits for the other: only two threads can finish
+    parallel_blocks(2, [&](Index, int) {
+      ++together;
+      while (together < 2) std::this_thread::yield();
+    });
+    CHECK(together == 2);
+  }
+  set_threads(before);
 }

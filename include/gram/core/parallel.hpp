@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include "gram/core/shape.hpp"
+#include "gram/core/thread_team.hpp"
 
-#if defined(__SANITIZE_THREAD__)
-#define GRAM_STD_THREADS 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define GRAM_STD_THREADS 1
-#endif
-#endif
-#if defined(GRAM_STD_THREADS)
-#include <atomic>
-#include <vector>
-#elif defined(_OPENMP)
+#if defined(_OPENMP)
 #include <omp.h>
 #endif
 
@@ -24,7 +16,7 @@ namespace detail {
 
 inline int& thread_setting() {
   static int count = [] {
-#if defined(_OPENMP) && !defined(GRAM_STD_THREADS)
+#if defined(_OPENMP)
     return omp_get_max_threads();
 #else
     return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -51,9 +43,9 @@ inline int workers(Index blocks) {
   return detail::inside_parallel ? 1 : static_cast<int>(std::clamp<Index>(blocks, 1, threads()));
 }
 
-/// f(block, worker) for every block in [0, blocks), in any order; worker numbers the thread. A nested loop
-/// runs in its caller's thread. f must not throw. Each block must write what no other block writes; then the
-/// result is the same for any number of threads.
+/// f(block, worker) for every block in [0, blocks), in any order; worker numbers the thread. A nested loop,
+/// and one that starts while another thread has the helpers, runs in its caller's thread. f must not throw.
+/// Each block must write what no other block writes; then the result is the same for any number of threads.
 template <class F>
 void parallel_blocks(Index blocks, F&& f) {
   const int count = workers(blocks);
@@ -61,29 +53,13 @@ void parallel_blocks(Index blocks, F&& f) {
     for (Index b = 0; b < blocks; ++b) f(b, 0);
     return;
   }
-#if defined(GRAM_STD_THREADS)  // the thread sanitizer does not see through OpenMP's barriers
   std::atomic<Index> next = 0;
   const auto work = [&](int worker) {
     detail::inside_parallel = true;
-    for (Index b; (b = next++) < blocks;) f(b, worker);
+    for (Index b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) f(b, worker);
     detail::inside_parallel = false;
   };
-  std::vector<std::thread> team;
-  for (int w = 1; w < count; ++w) team.emplace_back(work, w);
-  work(0);
-  for (std::thread& t : team) t.join();
-#elif defined(_OPENMP)
-#pragma omp parallel num_threads(count)
-  {
-    const int worker = omp_get_thread_num();
-    detail::inside_parallel = true;
-#pragma omp for schedule(dynamic, 1)
-    for (Index b = 0; b < blocks; ++b) f(b, worker);
-    detail::inside_parallel = false;
-  }
-#else
-  for (Index b = 0; b < blocks; ++b) f(b, 0);
-#endif
+  if (!detail::ThreadTeam::instance().run(count, work)) work(0);
 }
 
 /// f(begin, end) over pieces of [0, n) that are `grain` long (the last one shorter).
