@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Convolutions against the machine's limit: result, input gradient, weight gradient, at the shapes of the
 // networks.
-//   g++ -std=c++20 -O3 -fopenmp -I include bench/conv2d.cpp -o conv2d && ./conv2d [seconds per measurement]
+//   g++ -std=c++20 -O3 -fopenmp -I include bench/conv2d.cpp -o conv2d && ./conv2d [seconds per measurement
+//   [name]]
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 #include <vector>
 
 #include "gram/cpu/conv2d.hpp"
@@ -33,6 +35,10 @@ std::vector<Line> lines() {
                        .padding = k / 2,
                        .groups = groups};
   };
+  const auto patches = [](Index n, Index size, Index patch, Index o) {
+    return Conv2dShape{
+        .n = n, .h = size, .w = size, .c = 3, .o = o, .kh = patch, .kw = patch, .stride = patch};
+  };
   return {
       {"3x3", square(128, 32, 16, 16, 3)},
       {"3x3", square(128, 16, 32, 32, 3)},
@@ -53,10 +59,15 @@ std::vector<Line> lines() {
       {"3x3 s2", square(8, 56, 128, 128, 3, 2)},
       {"1x1", square(8, 56, 64, 256, 1)},
       {"1x1", square(8, 14, 1024, 256, 1)},
+      {"1x1 s2", square(8, 56, 256, 512, 1, 2)},
       {"stem s2", square(8, 224, 3, 32, 3, 2)},
+      {"stem s2", square(8, 224, 3, 64, 7, 2)},
+      {"patch 16", patches(8, 224, 16, 384)},
+      {"patch 4", patches(8, 224, 4, 96)},
       {"3x3 g32", square(8, 28, 128, 128, 3, 1, 32)},
       {"dw 3x3", square(8, 56, 96, 96, 3, 1, 96)},
       {"dw 3x3 s2", square(8, 56, 96, 96, 3, 2, 96)},
+      {"dw 7x7", square(8, 56, 96, 96, 7, 1, 96)},
       {"dw 7x7", square(8, 28, 192, 192, 7, 1, 192)},
       {"dw 7x7", square(8, 14, 384, 384, 7, 1, 384)},
   };
@@ -94,5 +105,6 @@ int main(int count, char** arguments) {
   std::printf("%s, %d threads: multiply-add peak %.1f GFLOP/s; GFLOP/s and share of the peak\n",
               isa_name(isa()), threads(), peak * 1e-9);
   std::printf("kernel    images, map      channels           forward           dX           dW\n");
-  for (const Line& line : lines()) measure(line, peak, budget);
+  for (const Line& line : lines())
+    if (count < 3 || std::string_view(line.name).starts_with(arguments[2])) measure(line, peak, budget);
 }

@@ -27,6 +27,10 @@ const Conv2dShape cases[] = {
     {.n = 2, .h = 9, .w = 11, .c = 2, .o = 40, .kh = 2, .kw = 3, .padding = 2, .dilation = {2, 3}},
     {.n = 1, .h = 11, .w = 10, .c = 4, .o = 4, .kh = 3, .kw = 3, .dilation = 2, .groups = 2},
     {.n = 2, .h = 5, .w = 5, .c = 3, .o = 2, .kh = 1, .kw = 1, .stride = 3, .padding = 1},
+    {.n = 2, .h = 8, .w = 8, .c = 5, .o = 18, .kh = 1, .kw = 1, .stride = 2},
+    {.n = 2, .h = 8, .w = 9, .c = 20, .o = 18, .kh = 3, .kw = 3, .stride = 2, .padding = 1},
+    {.n = 2, .h = 12, .w = 12, .c = 5, .o = 18, .kh = 4, .kw = 4, .stride = 4},
+    {.n = 1, .h = 60, .w = 50, .c = 5, .o = 24, .kh = 3, .kw = 4, .stride = 2, .padding = 3},
     {.n = 1, .h = 70, .w = 60, .c = 24, .o = 7, .kh = 3, .kw = 3, .padding = 1},
     {.n = 20, .h = 4, .w = 4, .c = 5, .o = 33, .kh = 4, .kw = 4, .padding = 2}};
 
@@ -79,11 +83,7 @@ TEST_CASE_TEMPLATE("the phases of the input gradient together are the input grad
       const test::ConvProblem<T> problem(s);
       for (const bool add : {false, true}) {
         const Tensor<T> dx = problem.before(s.x_size());
-        cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
-          Scratch<T> panels(cpu::packed_weights_size<T>(c));
-          cpu::pack_backward(s, c, problem.weight.data(), panels.data());
-          cpu::correlate<T>(c, problem.dy.data(), panels.data(), {.add = add}, dx.data());
-        });
+        cpu::correlate_backward(s, problem.weight.data(), problem.dy.data(), dx.data(), add);
         CHECK(test::close(dx, problem.dx(add), test::conv_tolerance<T>));
       }
     }

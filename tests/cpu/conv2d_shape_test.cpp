@@ -59,3 +59,41 @@ TEST_CASE("the phases of the input gradient are the forward pass read backwards"
             CHECK(written == std::vector<int>(static_cast<std::size_t>(in), 1));
           }
 }
+
+TEST_CASE("a cover looks at all that its phases look at, and no further") {
+  for (const Index size : {5, 8})
+    for (const Index kernel : {1, 2, 3, 5})
+      for (const Index stride : {1, 2, 3})
+        for (const Index padding : {0, 1, 4})
+          for (const Index dilation : {1, 2}) {
+            const Conv2dShape s{.n = 1,
+                                .h = size,
+                                .w = size + 1,
+                                .c = 1,
+                                .o = 1,
+                                .kh = kernel,
+                                .kw = 1,
+                                .stride = stride,
+                                .padding = padding,
+                                .dilation = dilation};
+            if (s.reach_h() > s.h + 2 * padding || s.reach_w() > s.w + 2 * padding) continue;
+            CAPTURE(text("size ", size, " kernel ", kernel, " stride ", stride, " padding ", padding,
+                         " dilation ", dilation));
+            const auto phases = cpu::backward_correlations(s);
+            const cpu::Correlation all = cpu::cover(phases);
+            Index first = 100, last = -100, out = 0;
+            for (const cpu::Correlation& phase : phases) {
+              out = std::max(out, phase.h.out);
+              if (phase.taps() == 0) continue;
+              first = std::min(first, phase.h.first);
+              last = std::max(last, phase.h.first + (phase.h.taps - 1) * phase.h.dilation);
+            }
+            CHECK(all.h.out == out);
+            if (first > last) {
+              CHECK(all.taps() == 0);
+              continue;
+            }
+            CHECK(all.h.first == first);
+            CHECK(all.h.first + all.h.span(1) - 1 == last);
+          }
+}

@@ -7,13 +7,17 @@ using namespace gram;
 
 namespace {
 
-/// One for each way through the family: direct, groups that share a vector, wide groups, depthwise.
+/// One for each way through the family: direct, groups that share a vector, wide groups, depthwise,
+/// pointwise.
 const Conv2dShape cases[] = {
     {.n = 2, .h = 6, .w = 5, .c = 3, .o = 5, .kh = 3, .kw = 3, .stride = 2, .padding = 1},
     {.n = 2, .h = 5, .w = 5, .c = 12, .o = 12, .kh = 3, .kw = 3, .padding = 1, .groups = 6},
     {.n = 1, .h = 4, .w = 5, .c = 40, .o = 40, .kh = 2, .kw = 2, .groups = 2},
     {.n = 2, .h = 5, .w = 6, .c = 7, .o = 7, .kh = 3, .kw = 3, .stride = 2, .padding = 1, .groups = 7},
-    {.n = 1, .h = 5, .w = 5, .c = 3, .o = 2, .kh = 1, .kw = 1, .stride = 3}};
+    {.n = 1, .h = 5, .w = 5, .c = 3, .o = 2, .kh = 1, .kw = 1, .stride = 3},
+    {.n = 2, .h = 3, .w = 5, .c = 7, .o = 9, .kh = 1, .kw = 1},
+    {.n = 2, .h = 3, .w = 5, .c = 40, .o = 60, .kh = 1, .kw = 1, .groups = 2},
+    {.n = 2, .h = 3, .w = 5, .c = 12, .o = 6, .kh = 1, .kw = 1, .groups = 3}};
 
 }  // namespace
 

@@ -52,10 +52,9 @@ TEST_CASE_TEMPLATE("depthwise correlations are the convolution and its input gra
                                  {.relu = add, .residual = problem.residual.data()}, y.data());
         CHECK(test::close(y, problem.finished_y(false, true, add), test::conv_tolerance<T>));
         const Tensor<T> dx = problem.before(s.x_size());
-        cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
+        for (const cpu::Correlation& c : cpu::backward_correlations(s))
           cpu::depthwise_correlate<T>(s, c, problem.dy.data(), problem.weight.data(), {.add = add},
                                       dx.data());
-        });
         CHECK(test::close(dx, problem.dx(add), test::conv_tolerance<T>));
       }
     }

@@ -142,3 +142,21 @@ TEST_CASE("a batch of large matrices is spread inside each product") {
                 s.n);
   CHECK(test::identical(batched.alias_rows(1, 2).alias({s.m, s.n}), second));
 }
+
+TEST_CASE_TEMPLATE("a product with B packed before has the same bits", T, float, double) {
+  test::for_each_isa([] {
+    for (const GemmShape& s : shapes)
+      for (const bool transpose_b : {false, true}) {
+        const Product<T> p{s, false, transpose_b, true, true, true, true};
+        const auto run = [&] {
+          Tensor<T> c = p.before.clone();
+          Scratch<T> packed(cpu::tile_table<T>().packed_size(s.k, s.n));
+          cpu::gemm_pack(s.k, s.n, cpu::operand(p.b.data(), p.b.dim(1), transpose_b), packed.data());
+          cpu::gemm_packed(s, p.a.data(), p.a.dim(1), packed.data(), c.data(), s.n + 2, p.epilogue(c.data()));
+          return std::vector{c};
+        };
+        CHECK(test::identical(run()[0], p.computed()));
+        CHECK(test::same_for_any_threads(run));
+      }
+  });
+}

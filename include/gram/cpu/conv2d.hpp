@@ -2,39 +2,10 @@
 // Convolution on channels-last maps: x (N, H, W, C), weight (O, Kh, Kw, C/G), y (N, H', W', O). bf16 is
 // computed in float.
 #pragma once
-#include "gram/core/device.hpp"
-#include "gram/cpu/conv2d_epilogue.hpp"
-#include "gram/cpu/conv2d_groups.hpp"
+#include "gram/cpu/conv2d_packed.hpp"
+#include "gram/cpu/conv2d_patches.hpp"
 #include "gram/cpu/conv2d_weight.hpp"
-#include "gram/cpu/copy.hpp"
-#include "gram/cpu/depthwise.hpp"
 #include "gram/cpu/sum_rows.hpp"
-
-namespace gram::cpu {
-
-/// A copy of n elements of a bf16 array in float; null for null.
-class FloatCopy {
- public:
-  FloatCopy(const bf16* x, Index n) : copy_(x ? n : 0), data_(x ? copy_.data() : nullptr) {
-    if (x) kernels::convert(Cpu{}, x, data_, n);
-  }
-  const float* data() const { return data_; }
-
- private:
-  Scratch<float> copy_;
-  float* data_;
-};
-
-/// compute(float*) fills n floats, which become (or are added to) y.
-template <class F>
-void through_float(bf16* y, Index n, bool add, F&& compute) {
-  Scratch<float> result(n);
-  if (add) kernels::convert(Cpu{}, y, result.data(), n);
-  compute(result.data());
-  kernels::convert(Cpu{}, result.data(), y, n);
-}
-
-}  // namespace gram::cpu
 
 namespace gram::kernels {
 
@@ -48,18 +19,15 @@ void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight,
     cpu::through_float(y, s.y_size(), false, [&](float* fy) {
       conv2d(device, s, fx.data(), fw.data(), {bias.data(), residual.data(), epilogue.relu}, fy);
     });
+  } else if (cpu::is_depthwise(s)) {
+    cpu::depthwise_correlate(s, cpu::forward_correlation(s), x, weight, cpu::tile_epilogue(epilogue, y), y);
+  } else if (cpu::is_dense_pointwise(s) && s.groups == 1) {
+    gemm(device, {s.n * s.h * s.w, s.o, s.c}, x, s.c, false, weight, s.c, true, y, s.o,
+         cpu::tile_epilogue(epilogue, y));
   } else {
-    const cpu::Correlation c = cpu::forward_correlation(s);
-    const cpu::TileEpilogue<T> e{.bias = epilogue.bias, .relu = epilogue.relu, .residual = epilogue.residual};
-    if (cpu::is_depthwise(s)) return cpu::depthwise_correlate(s, c, x, weight, e, y);
-    if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
-      Scratch<T> wide(s.weight_size() * count);
-      cpu::spread_groups(s, count, weight, wide.data());
-      return conv2d(device, cpu::merge_groups(s, count), x, wide.data(), epilogue, y);
-    }
-    Scratch<T> panels(cpu::packed_weights_size<T>(c));
-    cpu::pack_forward(s, weight, panels.data());
-    cpu::correlate(c, x, panels.data(), e, y);
+    Scratch<T> packed(conv2d_packed_size<T>(s));
+    conv2d_pack(device, s, weight, packed.data());
+    conv2d_with_packed(device, s, x, packed.data(), epilogue, y);
   }
 }
 
@@ -70,22 +38,17 @@ void conv2d_grad_input(Cpu device, const Conv2dShape& s, const T* weight, const 
     const cpu::FloatCopy fw(weight, s.weight_size()), fdy(dy, s.y_size());
     cpu::through_float(dx, s.x_size(), add,
                        [&](float* fdx) { conv2d_grad_input(device, s, fw.data(), fdy.data(), fdx, add); });
+  } else if (cpu::is_depthwise(s)) {
+    for (const cpu::Correlation& c : cpu::backward_correlations(s))
+      if (c.taps() > 0 || !add) cpu::depthwise_correlate<T>(s, c, dy, weight, {.add = add}, dx);
+  } else if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
+    Scratch<T> wide(s.weight_size() * count);
+    cpu::spread_groups(s, count, weight, wide.data());
+    conv2d_grad_input(device, cpu::merge_groups(s, count), wide.data(), dy, dx, add);
+  } else if (cpu::is_dense_pointwise(s)) {
+    cpu::pointwise_input(s, weight, dy, dx, add);
   } else {
-    if (cpu::is_depthwise(s))
-      return cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
-        if (c.taps() > 0 || !add) cpu::depthwise_correlate<T>(s, c, dy, weight, {.add = add}, dx);
-      });
-    if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
-      Scratch<T> wide(s.weight_size() * count);
-      cpu::spread_groups(s, count, weight, wide.data());
-      return conv2d_grad_input(device, cpu::merge_groups(s, count), wide.data(), dy, dx, add);
-    }
-    cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
-      if (c.taps() == 0 && add) return;
-      Scratch<T> panels(cpu::packed_weights_size<T>(c));
-      cpu::pack_backward(s, c, weight, panels.data());
-      cpu::correlate<T>(c, dy, panels.data(), {.add = add}, dx);
-    });
+    cpu::correlate_backward(s, weight, dy, dx, add);
   }
 }
 
@@ -100,8 +63,12 @@ void conv2d_grad_weight(Cpu device, const Conv2dShape& s, const T* x, const T* d
     cpu::depthwise_weight(s, x, dy, dw, add);
   } else if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
     Scratch<T> wide(s.weight_size() * count);
-    cpu::correlate_pixels(cpu::merge_groups(s, count), x, dy, wide.data(), false);
+    conv2d_grad_weight(device, cpu::merge_groups(s, count), x, dy, wide.data(), false);
     cpu::collect_groups(s, count, wide.data(), dw, add);
+  } else if (cpu::is_pointwise(s)) {
+    cpu::pointwise_weight(s, x, dy, dw, add);
+  } else if (cpu::prefers_patches(s, cpu::tile_table<T>().lanes)) {
+    cpu::patch_weight(s, x, dy, dw, add);
   } else {
     cpu::correlate_pixels(s, x, dy, dw, add);
   }

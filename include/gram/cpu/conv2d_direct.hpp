@@ -5,6 +5,8 @@
 // Where no pixel looks beyond the map, the map itself is read. Taps side by side in memory, as all taps of a
 // kernel row without dilation, are one tap of greater depth.
 #pragma once
+#include <span>
+
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/conv2d_tile.hpp"
@@ -143,45 +145,97 @@ void pack_backward(const Conv2dShape& s, const Correlation& c, const T* weight, 
   });
 }
 
-/// y = epilogue(correlation of x with packed weights). The epilogue's bias has groups * out values.
+/// The taps of one of several correlations with a common input, as offsets in what a task looks at.
+struct PhaseTaps {
+  Index count, depth;  ///< taps, those side by side taken for one, and values of each
+  Index first;         ///< where its offsets begin among those of all phases
+  Index panels;        ///< and its packed weights
+};
+
+/// y = epilogue(each of the correlations of x with packed weights), which write different pixels of y: the
+/// phases of an input gradient, or one correlation. Their weights lie one after the other. A task finishes
+/// all phases of its rows, so it copies their input once and leaves no gaps in the rows it writes. The
+/// epilogue's bias has groups * out values. With epilogue.add, pixels without taps are left alone.
 template <class T>
-void correlate(const Correlation& c, const T* x, const T* panels, TileEpilogue<T> epilogue, T* y) {
+void correlate(std::span<const Correlation> phases, const T* x, const T* panels, TileEpilogue<T> epilogue,
+               T* y) {
   epilogue.base = y;
   const auto& tile = tile_table<T>();
+  const Correlation c = cover(phases);  // of `c` the taps and outputs are not those of any phase
   const SourceWindow<T> window{c, c.inside()};
   const Index row_size = c.h.stride * window.columns() * c.in * static_cast<Index>(sizeof(T));
-  const auto blocks = PixelBlocks::cut(c.n, c.h.out, (Index{192} << 10) / std::max<Index>(1, row_size), 16);
+  const Index bytes = (Index{192} << 10) / static_cast<Index>(phases.size());
+  const auto blocks = PixelBlocks::cut(c.n, c.h.out, bytes / std::max<Index>(1, row_size), 16);
   const Index tasks = blocks.count() * c.groups, size = round_up(window.size(blocks), 16);
   Scratch<T> scratch(workers(tasks) * size);
 
-  const Index depth = c.taps() * c.in, packed = tile.packed_size(depth, c.out);
   const Index pitch = window.in_place ? c.groups * c.in : c.in;
   const Index line = pitch * (window.in_place ? c.w.in : window.columns());
-  const bool merged = c.w.dilation == 1 && pitch == c.in;  // the taps of a kernel row lie side by side
-  const Index taps_w = merged ? std::min<Index>(1, c.w.taps) : c.w.taps, taps = c.h.taps * taps_w;
-  Scratch<Index> offsets(taps);
-  for (Index t = 0; t < taps; ++t)
-    offsets[t] = t / taps_w * c.h.dilation * line + t % taps_w * c.w.dilation * pitch;
+  Index all_taps = 0;
+  for (const Correlation& phase : phases) all_taps += phase.taps();
+  Scratch<Index> offsets(all_taps);
+  Scratch<PhaseTaps> plan(static_cast<Index>(phases.size()));
+  Index number = 0, first = 0, packed = 0;
+  for (const Correlation& phase : phases) {
+    const bool merged = phase.w.dilation == 1 && pitch == c.in;  // the taps of a kernel row lie side by side
+    const Index taps_w = merged ? std::min<Index>(1, phase.w.taps) : phase.w.taps,
+                taps = phase.h.taps * taps_w;
+    plan[number++] = {taps, merged ? phase.w.taps * c.in : c.in, first, packed};
+    for (Index t = 0; t < taps; ++t)
+      offsets[first + t] = (phase.h.first - c.h.first + t / taps_w * phase.h.dilation) * line +
+                           (phase.w.first - c.w.first + t % taps_w * phase.w.dilation) * pitch;
+    first += taps;
+    packed += packed_weights_size<T>(phase);
+  }
 
   parallel_blocks(tasks, [&](Index task, int worker) {
     const Index g = task % c.groups;
     const auto block = blocks[task / c.groups];
     const Source<T> source =
-        taps ? window(x, block, g, scratch.data() + worker * size) : Source<T>{x, 0, 0, 0};
-    for (Index p = 0; p < c.out; p += tile.width) {
-      const Index columns = std::min(tile.width, c.out - p), tall = tile.rows(columns);
-      const TileEpilogue<T> e = from_column(epilogue, g * c.out + p);
-      const T* from[TileTable<T>::max_rows];
-      T* to[TileTable<T>::max_rows];
-      PixelWalk<T> walk(c, block, source, y + g * c.out + p);
-      for (Index left = walk.pixels(); left > 0; left -= tall) {
-        const Index rows = std::min(tall, left);
-        walk.next(rows, tall, from, to);
-        tile.product(taps, offsets.data(), merged ? c.w.taps * c.in : c.in, from,
-                     panels + g * packed + p * depth, rows, to, columns, e);
+        c.taps() ? window(x, block, g, scratch.data() + worker * size) : Source<T>{x, 0, 0, 0};
+    for (std::size_t i = 0; i < phases.size(); ++i) {
+      const Correlation& phase = phases[i];
+      const PhaseTaps& taps = plan[static_cast<Index>(i)];
+      auto mine = block;
+      mine.rows = std::min(block.rows, phase.h.out - block.y);
+      if (mine.rows <= 0 || (taps.count == 0 && epilogue.add)) continue;
+      const Index depth = taps.count * taps.depth;
+      for (Index p = 0; p < c.out; p += tile.width) {
+        const Index columns = std::min(tile.width, c.out - p), tall = tile.rows(columns);
+        const TileEpilogue<T> e = from_column(epilogue, g * c.out + p);
+        const T* const panel = panels + taps.panels + g * tile.packed_size(depth, c.out) + p * depth;
+        const T* from[TileTable<T>::max_rows];
+        T* to[TileTable<T>::max_rows];
+        PixelWalk<T> walk(phase, mine, source, y + g * c.out + p);
+        for (Index left = walk.pixels(); left > 0; left -= tall) {
+          const Index rows = std::min(tall, left);
+          walk.next(rows, tall, from, to);
+          tile.product(taps.count, offsets.data() + taps.first, taps.depth, from, panel, rows, to, columns,
+                       e);
+        }
       }
     }
   });
+}
+
+template <class T>
+void correlate(const Correlation& c, const T* x, const T* panels, const TileEpilogue<T>& epilogue, T* y) {
+  correlate<T>(std::span(&c, 1), x, panels, epilogue, y);
+}
+
+/// dx (+)= the input gradient.
+template <class T>
+void correlate_backward(const Conv2dShape& s, const T* weight, const T* dy, T* dx, bool add) {
+  const auto phases = backward_correlations(s);
+  Index size = 0;
+  for (const Correlation& c : phases) size += packed_weights_size<T>(c);
+  Scratch<T> panels(size);
+  size = 0;
+  for (const Correlation& c : phases) {
+    pack_backward(s, c, weight, panels.data() + size);
+    size += packed_weights_size<T>(c);
+  }
+  correlate<T>(phases, dy, panels.data(), {.add = add}, dx);
 }
 
 }  // namespace gram::cpu

@@ -4,6 +4,8 @@
 #pragma once
 #include <algorithm>
 #include <numeric>
+#include <span>
+#include <vector>
 
 #include "gram/core/pair.hpp"
 
@@ -94,20 +96,45 @@ inline Correlation forward_correlation(const Conv2dShape& s) {
           .y_w = s.out_w()};
 }
 
-/// f(correlation) for every phase of the input gradient: dy takes the place of x, dx that of y, and the
-/// phases together write every pixel of dx once (with no taps: a zero).
-template <class F>
-void for_each_phase(const Conv2dShape& s, F&& f) {
+/// A correlation that looks at all that some correlations of one input look at, as far as an axis goes: its
+/// outputs are as many as those of the largest, its taps stand for the positions that any of them meets.
+inline Correlation cover(std::span<const Correlation> phases) {
+  const auto along = [&](Axis Correlation::*axis) {
+    Axis all = phases[0].*axis;
+    all.taps = 0;
+    all.dilation = 1;
+    for (const Correlation& phase : phases) {
+      const Axis& a = phase.*axis;
+      all.out = std::max(all.out, a.out);
+      if (phase.taps() == 0) continue;
+      const Index end =
+          std::max(all.taps ? all.first + all.taps : a.first, a.first + (a.taps - 1) * a.dilation + 1);
+      all.first = all.taps ? std::min(all.first, a.first) : a.first;
+      all.taps = end - all.first;
+    }
+    return all;
+  };
+  Correlation c = phases[0];
+  c.h = along(&Correlation::h);
+  c.w = along(&Correlation::w);
+  return c;
+}
+
+/// The phases of the input gradient: dy takes the place of x, dx that of y, and together they write every
+/// pixel of dx once (with no taps: a zero).
+inline std::vector<Correlation> backward_correlations(const Conv2dShape& s) {
+  std::vector<Correlation> phases;
   for (Index i = 0; i < std::min(s.stride.h, s.h); ++i)
     for (Index j = 0; j < std::min(s.stride.w, s.w); ++j)
-      f(Correlation{.n = s.n,
-                    .groups = s.groups,
-                    .in = s.group_out(),
-                    .out = s.group_in(),
-                    .h = backward_axis(s.h, s.out_h(), s.kh, s.stride.h, s.padding.h, s.dilation.h, i),
-                    .w = backward_axis(s.w, s.out_w(), s.kw, s.stride.w, s.padding.w, s.dilation.w, j),
-                    .y_h = s.h,
-                    .y_w = s.w});
+      phases.push_back({.n = s.n,
+                        .groups = s.groups,
+                        .in = s.group_out(),
+                        .out = s.group_in(),
+                        .h = backward_axis(s.h, s.out_h(), s.kh, s.stride.h, s.padding.h, s.dilation.h, i),
+                        .w = backward_axis(s.w, s.out_w(), s.kw, s.stride.w, s.padding.w, s.dilation.w, j),
+                        .y_h = s.h,
+                        .y_w = s.w});
+  return phases;
 }
 
 }  // namespace cpu

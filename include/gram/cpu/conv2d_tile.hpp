@@ -25,6 +25,13 @@ struct PixelProduct {
   Index pixels() const { return rows * width; }
 };
 
+/// The inputs of a row of output pixels: kernel row a of pixel p begins at x[p step + a row].
+template <class T>
+struct PatchRow {
+  const T* x;
+  Index step, row;
+};
+
 template <class T>
 struct Conv2dTable {
   Index lanes;       ///< elements of a vector
@@ -33,6 +40,10 @@ struct Conv2dTable {
 
   /// y[p y_step + i] = x[p x_step + i] for i < n, zero for n <= i < width, p < pixels. width <= y_step.
   void (*gather)(Index pixels, Index n, const T* x, Index x_step, Index width, T* y, Index y_step);
+
+  /// Patches of `rows` kernel rows of n values: y[(p rows + a) n + i] = source.x[p step + a row + i], i < n.
+  /// Reads and writes up to a vector beyond the last value.
+  void (*unfold)(const PatchRow<T>& source, Index pixels, Index rows, Index n, T* y);
 
   /// c[i ldc + j] (+)= sum over pixels of dy(pixel, i) x(pixel, j), i < m, j < n. Reads no x beyond column n
   /// when n is a multiple of lanes or at least tile_width.

@@ -17,6 +17,16 @@ GRAM_KERNEL void conv2d_gather(Index pixels, Index n, const T* x, Index x_step, 
   }
 }
 
+/// Whole vectors are copied; what comes after a kernel row is overwritten by the next one.
+template <class T>
+GRAM_KERNEL void conv2d_unfold(const PatchRow<T>& source, Index pixels, Index rows, Index n, T* y) {
+  for (Index p = 0; p < pixels; ++p)
+    for (Index a = 0; a < rows; ++a, y += n) {
+      const T* from = source.x + p * source.step + a * source.row;
+      for (Index i = 0; i < n; i += lanes<T>) store(y + i, load(from + i));
+    }
+}
+
 /// Rows of the tile that is V vectors wide: as many sums as the registers hold. All divide
 /// PixelProduct::strip.
 template <int V>
@@ -96,6 +106,6 @@ GRAM_KERNEL void conv2d_pixel_product(const PixelProduct<T>& s, Index m, Index n
 
 template <class T>
 inline constexpr Conv2dTable<T> conv2d_kernels{lanes<T>, pixel_vectors* lanes<T>, conv2d_gather<T>,
-                                               conv2d_pixel_product<T>};
+                                               conv2d_unfold<T>, conv2d_pixel_product<T>};
 
 }  // namespace gram::cpu::GRAM_ISA

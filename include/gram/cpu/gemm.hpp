@@ -34,33 +34,49 @@ void gemm_by_columns(const GemmShape& s, const T* a, Index lda, const Operand<T>
   });
 }
 
-/// Many rows: B is packed once; each task multiplies a block of rows that fits the L2 cache with all panels,
-/// or with a quarter of them where blocks are few.
+/// Packs op(B) (k, n) over all threads: TileTable::packed_size(k, n) elements.
 template <class T>
-void gemm_by_rows(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
-                  const TileEpilogue<T>& e) {
+void gemm_pack(Index k, Index n, const Operand<T>& b, T* packed) {
   const TileTable<T>& tile = tile_table<T>();
-  const Index panels = ceil_div(s.n, tile.width), chunk = 256, chunks = ceil_div(s.k, chunk);
-  Scratch<T> packed(tile.packed_size(s.k, s.n));
+  const Index panels = ceil_div(n, tile.width), chunk = 256, chunks = ceil_div(k, chunk);
   parallel_blocks(panels * chunks, [&](Index block, int) {
-    const Index p = block / chunks * tile.width, columns = std::min(tile.width, s.n - p);
-    const Index first = block % chunks * chunk, count = std::min(chunk, s.k - first);
-    tile.pack(first, count, s.k, columns, b.at(first, p), b.row_stride, b.column_stride,
-              packed.data() + p * s.k);
+    const Index p = block / chunks * tile.width, columns = std::min(tile.width, n - p);
+    const Index first = block % chunks * chunk, count = std::min(chunk, k - first);
+    tile.pack(first, count, k, columns, b.at(first, p), b.row_stride, b.column_stride, packed + p * k);
   });
+}
 
+/// C = epilogue(A B) with B packed. Each task multiplies a block of rows that fits the L2 cache with all
+/// panels, or with a part of them where blocks are few. The bits are those of every other way to multiply: an
+/// element is one sum over k, in order.
+template <class T>
+void gemm_packed(const GemmShape& s, const T* a, Index lda, const T* packed, T* c, Index ldc,
+                 const TileEpilogue<T>& e) {
+  if (s.m == 0 || s.n == 0) return;
+  const TileTable<T>& tile = tile_table<T>();
+  const Index panels = ceil_div(s.n, tile.width);
   constexpr Index l2_part = 192 * 1024 / sizeof(T), step = TileTable<T>::max_rows;
   const Index fitting = std::min<Index>(384, l2_part / std::max<Index>(s.k, 1));
   const Index rows = round_up(std::clamp<Index>(std::min(fitting, ceil_div(s.m, 8)), 1, s.m), step);
-  const Index blocks = ceil_div(s.m, rows), cuts = blocks >= 16 ? 1 : std::min<Index>(panels, 4);
+  const Index blocks = ceil_div(s.m, rows),
+              cuts = blocks >= 16 ? 1 : std::min<Index>(panels, blocks == 1 ? 16 : 4);
   const Index span = ceil_div(panels, cuts);
   parallel_blocks(blocks * cuts, [&](Index block, int) {
     const Index i = block % blocks * rows, m = std::min(rows, s.m - i);
     const Index first = block / blocks * span, last = std::min(panels, first + span);
     for (Index p = first * tile.width; p < std::min(s.n, last * tile.width); p += tile.width)
-      gemm_panel(tile, m, std::min(tile.width, s.n - p), s.k, a + i * lda, lda, packed.data() + p * s.k,
+      gemm_panel(tile, m, std::min(tile.width, s.n - p), s.k, a + i * lda, lda, packed + p * s.k,
                  c + i * ldc + p, ldc, from_column(e, p));
   });
+}
+
+/// Many rows: B is packed once.
+template <class T>
+void gemm_by_rows(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
+                  const TileEpilogue<T>& e) {
+  Scratch<T> packed(tile_table<T>().packed_size(s.k, s.n));
+  gemm_pack(s.k, s.n, b, packed.data());
+  gemm_packed(s, a, lda, packed.data(), c, ldc, e);
 }
 
 /// A^T B, the product of weight gradients: the sum over k is long. It is cut in parts with a result each,

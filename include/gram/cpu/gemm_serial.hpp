@@ -90,10 +90,12 @@ Index gemm_outer_scratch() {
 }
 
 /// C (m, n) = A^T B as a sum of outer products of the rows of A (k, m) and B (k, n), B through its strides.
-/// Tiles read both where they lie; what does not fill a tile is copied first.
+/// Tiles read both where they lie; columns of B that do not fill a vector are copied first. A tile reads as
+/// many columns of A as it is high, so it reads beyond the last one where there is memory behind: the rows to
+/// come, and `behind` elements after the last row. Elsewhere columns that do not fill a tile are copied, too.
 template <class T>
 void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
-                const TileEpilogue<T>& e, T* scratch) {
+                const TileEpilogue<T>& e, T* scratch, Index behind = 0) {
   const TileTable<T>& tile = tile_table<T>();
   T* const packed = scratch;
   T* const strip = scratch + gemm_slice * tile.width;
@@ -116,7 +118,7 @@ void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, 
       for (Index i = 0; i < s.m; i += step) {
         const Index rows = std::min(step, s.m - i);
         TileRows<T> x{a + begin * lda + i, lda};
-        if (rows < step) {
+        if (rows < step && (s.k - end) * lda + behind < step) {
           for (Index k = 0; k < count; ++k)
             for (Index r = 0; r < step; ++r) strip[k * step + r] = r < rows ? x.data[k * lda + r] : T(0);
           x = {strip, step};
