@@ -3,6 +3,7 @@
 
 #include "gram/nn/conv2d.hpp"
 #include "gram/nn/gramian_head.hpp"
+#include "gram/nn/linear.hpp"
 #include "gram/nn/module.hpp"
 #include "support.hpp"
 
@@ -113,6 +114,19 @@ TEST_CASE("1x1 convolutions of maps, tokens and vectors") {
   }
 }
 
+TEST_CASE("linear layers give the same bits with prepared weights") {
+  Rng rng(1);
+  Linear<float> layer({.in = 37, .out = 83}, rng);
+  for (const Shape& shape : {Shape{300, 37}, Shape{2, 40, 37}, Shape{70, 37}, Shape{3, 37}, Shape{0, 37}}) {
+    const NoGrad off;
+    const auto x = randn<float>(shape, 3);
+    eval(layer);
+    const auto plain = layer(x);
+    fuse_for_inference(layer);
+    CHECK(test::identical(layer(x), plain));
+  }
+}
+
 TEST_CASE("what does not fit is refused as without preparation") {
   Rng rng(1);
   ConvNorm<float> layer({.in = 3, .out = 8, .kernel = 3}, rng);
@@ -130,5 +144,5 @@ TEST_CASE("what does not fit is refused as without preparation") {
         "agree");
   CHECK(test::error_of([&] {
           pointwise(zeros<float>({5, 4}));
-        }) == "Pointwise: weight (8, 3) expects 3 input channels, input has shape (5, 4)");
+        }) == "linear: weight (8, 3) expects 3 input channels, input has shape (5, 4)");
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "gram/nn/folded.hpp"
 #include "gram/nn/init.hpp"
 #include "gram/nn/trace.hpp"
 #include "gram/ops/linear.hpp"
@@ -24,7 +25,11 @@ struct Linear {
   }
 
   Tensor<T> operator()(const Tensor<T>& x) const {
-    const Tensor<T> y = located(weight, [&] { return linear(x, weight, bias); });
+    const Tensor<T> y = located(weight, [&] {
+      if (weight.fused && !grad_enabled())
+        return prepared_linear("linear", weight, bias, 1, static_cast<const void*>(nullptr), x, {}, false);
+      return linear(x, weight, bias);
+    });
     if (CallLog* log = CallLog::open())
       log->add({.path = layer_path(weight.name),
                 .kind = "Linear",

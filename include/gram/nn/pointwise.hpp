@@ -4,7 +4,6 @@
 #include "gram/nn/folded.hpp"
 #include "gram/nn/init.hpp"
 #include "gram/ops/linear.hpp"
-#include "gram/tensor/views.hpp"
 
 namespace gram {
 
@@ -44,14 +43,9 @@ struct Pointwise {
   /// [relu](norm(layer(x)) [+ residual]) in one pass, without a gradient; norm may be null.
   Tensor<T> inference(const Tensor<T>& x, const BatchNorm2d<T>* norm, const Tensor<T>& residual,
                       bool relu) const {
-    const Index O = weight.dim(0);
     const Tensor<T> y = located(weight, [&] {
-      auto& convolution =
-          prepared_conv2d(weight, reshape(weight.detach(), {O, 1, 1, -1}), bias, {.groups = groups}, norm);
-      require(x.rank() >= 1 && x.dim(-1) == weight.dim(1) * groups, "Pointwise: weight ", weight.shape(),
-              " expects ", weight.dim(1) * groups, " input channels, input has shape ", x.shape());
-      const auto map = [](const Tensor<T>& t) { return t.defined() ? reshape(t, {1, -1, 1, t.dim(-1)}) : t; };
-      return reshape(convolution(map(x), map(residual), relu), x.shape().with(-1, O));
+      return prepared_linear(groups == 1 ? "linear" : "grouped_linear", weight, bias, groups, norm, x,
+                             residual, relu);
     });
     log(y.shape());
     return y;
