@@ -27,7 +27,7 @@ def found_environment():
 
 
 def answer(command, environment):
-    """The JSON that a command prints, as a list of lines or one document."""
+    """The JSON that a command prints."""
     result = subprocess.run([str(c) for c in command], env=environment, capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(f"{shlex.join(map(str, command))}\n{result.stderr.strip()[-2000:]}")
@@ -46,13 +46,13 @@ def machine(threads, versions):
 
 
 def peak_of(program):
-    """What bench/peak.cpp prints, and a line about it."""
+    """What bench/peak.cpp measures, for each number of threads per second: multiply-add operations and bytes read; and lines about it."""
     if not program:
         return {}, ""
-    peak = answer([program, "--json"], tuned_environment())
+    peaks = answer([program, "--json"], tuned_environment())["peaks"]
     lines = [f"{p['threads']} thread{'s' * (p['threads'] > 1)}: multiply-adds {p['fma_gflops']:.0f} GFLOP/s, reading {p['read_gb_per_s']:.1f} GB/s, "
-             f"copying {p['copy_gb_per_s']:.1f} GB/s" for p in peak["peaks"]]
-    return {p["threads"]: p["fma_gflops"] * 1e9 for p in peak["peaks"]}, "Measured limits: " + "; ".join(lines) + ".\n"
+             f"copying {p['copy_gb_per_s']:.1f} GB/s" for p in peaks]
+    return {p["threads"]: {"fma": p["fma_gflops"] * 1e9, "read": p["read_gb_per_s"] * 1e9} for p in peaks}, "Measured limits: " + "; ".join(lines) + ".\n"
 
 
 def table(columns, rows):
