@@ -58,6 +58,8 @@ int main(int argc, char** argv) {
   add_model(bench);
   add_threads(bench);
   bench->add_option("--mode", a.mode, "infer or train")->check(CLI::IsMember({"infer", "train"}));
+  bench->add_option("--optimizer", a.optimizer, "of training: sgd or adamw")
+      ->check(CLI::IsMember({"sgd", "adamw"}));
   bench->add_option("--batch", a.batch, "images in a batch")->check(CLI::Range(1, 1000000));
   bench->add_option("--seconds", a.seconds, "measure at least this long")->check(CLI::Range(1e-3, 1e5));
   bench->add_flag("--json", a.json, "print JSON");

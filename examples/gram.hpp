@@ -16,7 +16,7 @@ struct Arguments {
   std::string weights = {}, input = {}, output = {};
   bool train = false, backward = false;
   // bench
-  std::string mode = "infer";
+  std::string mode = "infer", optimizer = "adamw";
   gram::Index batch = 8;
   double seconds = 3;
 };

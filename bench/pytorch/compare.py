@@ -9,19 +9,9 @@ import subprocess
 import sys
 import tempfile
 
-import networks
 import tensors
 import torch
-
-MODELS = {  # name: network, input size, default batch
-    "ga_resnet29": (lambda o: networks.GaCifar(29, o.heads, classes=o.classes), 32, 8),
-    "ga_resnet65": (lambda o: networks.GaCifar(65, o.heads, classes=o.classes), 32, 8),
-    "ga_resnet110": (lambda o: networks.GaCifar(110, o.heads, classes=o.classes), 32, 8),
-    "ga_resnet32": (lambda o: networks.GaCifar(32, o.heads, 2, 192, o.classes, bottleneck=False), 32, 8),
-    "ga_resnet50": (lambda o: networks.GaResNet50(o.heads, o.classes), 224, 2),
-    "ga_vit_s": (lambda o: networks.GaViT(heads=o.heads, classes=o.classes), 224, 2),
-    "ga_vit_m": (lambda o: networks.GaViT(d=576, attention_heads=9, heads=o.heads, classes=o.classes, eg=16), 224, 2),
-}
+from catalog import NETWORKS
 
 
 def randomise(model, generator):
@@ -60,29 +50,30 @@ def errors(expected, ours, prefix):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gram", required=True, help="the gram program")
-    parser.add_argument("--model", choices=MODELS, required=True)
-    parser.add_argument("--heads", type=int, default=3)
+    parser.add_argument("--model", choices=NETWORKS, required=True)
+    parser.add_argument("--heads", type=int, default=3, help="of networks with Gramian heads")
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--batch", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--train", action="store_true", help="batch statistics")
     o = parser.parse_args()
 
-    make, size, batch = MODELS[o.model]
+    network = NETWORKS[o.model]
+    size, heads = network.size, o.heads if network.heads > 1 else 1
     generator = torch.Generator().manual_seed(o.seed)
-    model = make(o).double().train(o.train)
+    model = network.make(heads, o.classes).double().train(o.train)
     randomise(model, generator)
     weights = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     for p in model.parameters():
         p.data = p.data.float().double()
-    x = torch.randn((o.batch or batch, 3, size, size), generator=generator)
-    cot = [torch.randn((len(x), o.classes), generator=generator) for _ in range(o.heads)]
+    x = torch.randn((o.batch or (8 if size == 32 else 2), 3, size, size), generator=generator)
+    cot = [torch.randn((len(x), o.classes), generator=generator) for _ in range(heads)]
 
     with tempfile.TemporaryDirectory() as folder:
         f = lambda name: str(pathlib.Path(folder, name))
         tensors.save(f("weights"), weights)
         tensors.save(f("in"), {"x": x, **{f"cot/logits{i}": c for i, c in enumerate(cot)}})
-        subprocess.run([o.gram, "run", "--model", o.model, "--heads", str(o.heads), "--classes", str(o.classes), "--weights", f("weights"),
+        subprocess.run([o.gram, "run", "--model", o.model, "--heads", str(heads), "--classes", str(o.classes), "--weights", f("weights"),
                         "--input", f("in"), "--output", f("out"), "--backward", *(["--train"] if o.train else [])], check=True)
         ours = tensors.load(f("out"))
 

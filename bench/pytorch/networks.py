@@ -1,10 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""The Gramian networks in plain PyTorch, textbook form: the rival of the benchmarks and the oracle of compare.py.
+"""Residual networks and vision transformers, plain and with Gramian heads, in plain PyTorch, textbook form: the rivals of the benchmarks
+and the oracle of compare.py. families.py has the networks with trunks of their own. All return the list of the logits of their heads.
 
 State-dict names and layouts are those of gram's weight files."""
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+
+fused_attention = False  # whether softmax attention is PyTorch's own kernel or the textbook's three lines
+
+
+def attend(q, k, v):
+    """softmax(q k^T / sqrt(d)) v; q, k, v (B, heads, tokens, d)."""
+    if fused_attention:
+        return F.scaled_dot_product_attention(q, k, v)
+    return (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1) @ v
 
 
 def conv(i, o, k=1, stride=1, groups=1, bias=False):
@@ -62,8 +73,7 @@ class ClassAttention(nn.Module):
         b, n, _ = u.shape
         split = lambda t: t.reshape(b, -1, self.heads, t.shape[-1] // self.heads).transpose(1, 2)
         q, k, v = split(self.q(u[:, :1])), split(self.k(u)), split(self.v(u))
-        a = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1)
-        return self.proj((a @ v).transpose(1, 2).reshape(b, 1, -1))
+        return self.proj(attend(q, k, v).transpose(1, 2).reshape(b, 1, -1))
 
 
 class GroupedMlp(nn.Module):
@@ -91,18 +101,19 @@ class LayerScaleBlock(nn.Module):
 
 
 class Heads(nn.Module):
-    """Mixed into a network, so that the names have no prefix."""
+    """Mixed into a network, so that the names have no prefix. layer() makes what lies between contraction and Gram matrix, if anything."""
 
-    def add_heads(self, heads, classes, c, g, cg, eg, e, ratio, groups):
+    def add_heads(self, heads, classes, c, g, cg, eg, e, ratio, groups, layer=nn.Identity):
         k = g * (g + 1) // 2
         self.gram_contraction = nn.ModuleList(nn.Sequential(conv(c, g, groups=cg, bias=True), nn.BatchNorm2d(g)) for _ in range(heads))
+        self.gram_layer = nn.ModuleList(layer() for _ in range(heads))
         self.gram_embedding = nn.ModuleList(nn.Sequential(conv(k, c, groups=eg, bias=True), nn.BatchNorm2d(c)) for _ in range(heads))
         self.ga = nn.ModuleList(LayerScaleBlock(c, e, ratio, groups) for _ in range(heads))
         self.fc = nn.ModuleList(nn.Linear(c, classes) for _ in range(heads))
         self.upper = torch.triu_indices(g, g)
 
     def head(self, i, x):
-        f = self.gram_contraction[i](x)
+        f = self.gram_layer[i](self.gram_contraction[i](x))
         b, g, h, w = f.shape
         f = (f / h).flatten(2)
         gram = (f @ f.transpose(1, 2) / (h * w))[:, self.upper[0], self.upper[1]]
@@ -137,33 +148,58 @@ class GaCifar(Heads):
         return [self.head(i, aggregate(pooled)) for i, aggregate in enumerate(self.aggregate)]
 
 
-class GaResNet50(Heads):
-    def __init__(self, heads=5, classes=1000):
+class ResNetTrunk(nn.Module):
+    """Stem and four stages of bottlenecks -> the maps of the stages. deep: ResNet-D, three 3x3 convolutions in the stem and average
+    pooling in the shortcuts; reduced: widths of squeeze-and-excitation."""
+
+    def __init__(self, widths=(64, 128, 256, 512), outputs=(256, 512, 1024, 2048), reduced=(0, 0, 0, 0), deep=False):
         super().__init__()
-        self.conv1 = nn.Sequential(conv(3, 32, 3, 2), nn.BatchNorm2d(32), nn.ReLU(), conv(32, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), conv(32, 64, 3))
+        deep_stem = lambda: nn.Sequential(conv(3, 32, 3, 2), nn.BatchNorm2d(32), nn.ReLU(), conv(32, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), conv(32, 64, 3))
+        self.conv1 = deep_stem() if deep else conv(3, 64, 7, 2)
         self.bn1, i = nn.BatchNorm2d(64), 64
-        for stage, (n, width, o, reduced) in enumerate(((3, 64, 256, 8), (4, 128, 512, 16), (6, 256, 1024, 32), (3, 256, 1024, 32)), 1):
+        for stage, (n, width, o, r) in enumerate(zip((3, 4, 6, 3), widths, outputs, reduced), 1):
             layer = nn.ModuleList()
             for block in range(n):
                 stride = 2 if block == 0 and stage > 1 else 1
                 pool = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride == 2 else nn.Identity()
-                down = nn.Sequential(pool, conv(i, o), nn.BatchNorm2d(o)) if block == 0 else None
-                layer.append(Bottleneck(i, width, o, stride, reduced, down))
+                down = [pool, conv(i, o), nn.BatchNorm2d(o)] if deep else [conv(i, o, 1, stride), nn.BatchNorm2d(o)]
+                layer.append(Bottleneck(i, width, o, stride, r, nn.Sequential(*down) if block == 0 else None))
                 i = o
             setattr(self, f"layer{stage}", layer)
+
+    def maps(self, x):
+        x, maps = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1), []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in layer:
+                x = block(x)
+            maps.append(x)
+        return maps
+
+
+class ResNet50(ResNetTrunk):
+    def __init__(self, classes=1000, deep=False):
+        super().__init__(deep=deep)
+        self.fc = nn.Linear(2048, classes)
+
+    def forward(self, x):
+        return [self.fc(self.maps(x)[3].mean((2, 3)))]
+
+
+def aggregate(low, middle, high):
+    """Maps of several sizes side by side at the size of the middle ones."""
+    size = middle[0].shape[-2:]
+    return torch.cat([*(F.adaptive_avg_pool2d(x, size) for x in low), *middle, F.interpolate(high, size=size, mode="bilinear", align_corners=False)], 1)
+
+
+class GaResNet50(ResNetTrunk, Heads):
+    def __init__(self, heads=5, classes=1000):
+        super().__init__(widths=(64, 128, 256, 256), outputs=(256, 512, 1024, 1024), reduced=(8, 16, 32, 32), deep=True)
         self.fuse = Bottleneck(2816, 256, 1024, 1, 64, nn.Sequential(conv(2816, 1024), nn.BatchNorm2d(1024)))
         self.add_heads(heads, classes, 1024, g=128, cg=8, eg=16, e=256, ratio=4, groups=4)
 
     def forward(self, x):
-        x, features = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1), []
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in layer:
-                x = block(x)
-            features.append(x)
-        size = features[2].shape[-2:]
-        low = [F.adaptive_avg_pool2d(f, size) for f in features[:2]]
-        high = F.interpolate(features[3], size=size, mode="bilinear", align_corners=False)
-        fused = self.fuse(torch.cat([*low, features[2], high], 1))
+        a, b, c, d = self.maps(x)
+        fused = self.fuse(aggregate([a, b], [c], d))
         return [self.head(i, fused) for i in range(len(self.fc))]
 
 
@@ -175,8 +211,7 @@ class Attention(nn.Module):
     def forward(self, x):
         b, n, d = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        a = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1)
-        return self.proj((a @ v).transpose(1, 2).reshape(b, n, d))
+        return self.proj(attend(q, k, v).transpose(1, 2).reshape(b, n, d))
 
 
 class Mlp(nn.Module):
@@ -206,6 +241,19 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x):
         return self.proj(x).flatten(2).transpose(1, 2)
+
+
+class ViT(nn.Module):
+    def __init__(self, size=224, patch=16, d=384, depth=12, attention_heads=6, classes=1000):
+        super().__init__()
+        self.patch_embed, self.cls_token = PatchEmbed(d, patch), nn.Parameter(torch.zeros(1, 1, d))
+        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, (size // patch) ** 2 + 1, d))
+        self.blocks = nn.Sequential(*(Block(d, attention_heads) for _ in range(depth)))
+        self.norm, self.head = nn.LayerNorm(d, eps=1e-6), nn.Linear(d, classes)
+
+    def forward(self, x):
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), self.patch_embed(x)], 1) + self.pos_embed
+        return [self.head(self.norm(self.blocks(x))[:, 0])]
 
 
 class GaViT(Heads):
