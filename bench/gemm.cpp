@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Matrix products against the machine's limit and against Eigen, which uses the instruction set of the
-// compiler's flags: add -march=native to see it at its best.
+// Matrix products against the machine's limits, in float32 and with operands rounded to bf16, and against
+// Eigen, which uses the instruction set of the compiler's flags: add -march=native to see it at its best.
 //   g++ -std=c++20 -O3 -fopenmp -I include -I /usr/include/eigen3 bench/gemm.cpp -o gemm && ./gemm [seconds
 //   per line]
 #include <Eigen/Core>
@@ -40,19 +40,31 @@ void eigen_product(const Line& line, const std::vector<float>& a, const std::vec
     C.noalias() = A * B;
 }
 
-void measure(const Line& line, double peak, double budget) {
+struct Peaks {
+  double float32, bf16;
+};
+
+void measure(const Line& line, const Peaks& peaks, double budget) {
   const Index m = line.shape.m, n = line.shape.n, k = line.shape.k;
   std::vector<float> a(static_cast<std::size_t>(m * k), 0.5F), b(static_cast<std::size_t>(k * n), 0.25F),
       c(static_cast<std::size_t>(m * n));
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  const double ours = flops / best_time(budget, [&] {
-                        kernels::gemm(Cpu{}, line.shape, a.data(), line.transpose_a ? m : k, line.transpose_a,
-                                      b.data(), line.transpose_b ? k : n, line.transpose_b, c.data(), n);
-                      });
+  const auto rate = [&](Precision precision) {
+    set_product_precision(precision);
+    const double seconds = best_time(budget, [&] {
+      kernels::gemm(Cpu{}, line.shape, a.data(), line.transpose_a ? m : k, line.transpose_a, b.data(),
+                    line.transpose_b ? k : n, line.transpose_b, c.data(), n);
+    });
+    return flops / seconds;
+  };
+  const double ours = rate(Precision::float32), rounded = rate(Precision::bf16);
   const double eigen = flops / best_time(budget, [&] { eigen_product(line, a, b, c); });
-  std::printf("  %-9s %6ld %5ld %6ld  %7.1f GFLOP/s  %3.0f %% of peak  Eigen %6.1f  ratio %4.1f\n", line.name,
-              static_cast<long>(m), static_cast<long>(n), static_cast<long>(k), ours * 1e-9,
-              100 * ours / peak, eigen * 1e-9, ours / eigen);
+  std::printf(
+      "  %-9s %6ld %5ld %6ld  %7.1f GFLOP/s  %3.0f %% of peak  bf16 %7.1f  %3.0f %% of its peak  ratio %4.2f "
+      " "
+      "Eigen %6.1f\n",
+      line.name, static_cast<long>(m), static_cast<long>(n), static_cast<long>(k), ours * 1e-9,
+      100 * ours / peaks.float32, rounded * 1e-9, 100 * rounded / peaks.bf16, rounded / ours, eigen * 1e-9);
 }
 
 }  // namespace
@@ -67,13 +79,15 @@ int main(int count, char** arguments) {
   for (const int used : {1, all}) {
     set_threads(used);
     Eigen::setNbThreads(used);
-    const double peak = fma_peak(3 * budget);
-    std::printf("%s, %d thread%s: multiply-add peak %.1f GFLOP/s\n  product        M     N      K\n",
-                isa_name(isa()), used, used > 1 ? "s" : "", peak * 1e-9);
+    const Peaks peaks{fma_peak(3 * budget), fma_peak<bf16>(3 * budget)};
+    std::printf(
+        "%s, %d thread%s: multiply-add peak %.1f GFLOP/s, of bf16 pairs %.1f\n  product        M     N      "
+        "K\n",
+        isa_name(isa()), used, used > 1 ? "s" : "", peaks.float32 * 1e-9, peaks.bf16 * 1e-9);
     for (const auto& [rows, out, in] : shapes) {  // the three products of a linear layer
-      measure({"Y = X W", {rows, out, in}, false, false}, peak, budget);
-      measure({"dX = dY W'", {rows, in, out}, false, true}, peak, budget);
-      measure({"dW = X'dY", {in, out, rows}, true, false}, peak, budget);
+      measure({"Y = X W", {rows, out, in}, false, false}, peaks, budget);
+      measure({"dX = dY W'", {rows, in, out}, false, true}, peaks, budget);
+      measure({"dW = X'dY", {in, out, rows}, true, false}, peaks, budget);
     }
     if (used == all) break;
   }

@@ -25,10 +25,12 @@ double best_time(double budget, F&& f) {
   return best;
 }
 
-/// Floating-point operations per second of all threads, multiply-adds in registers only.
-inline double fma_peak(double budget) {
+/// Floating-point operations per second of all threads, multiply-adds in registers only; for bf16 those of
+/// its pairs.
+template <class T = float>
+double fma_peak(double budget) {
   const gram::Index steps = 1 << 18;
-  const auto& peak = gram::cpu::peak_table<float>();
+  const auto& peak = gram::cpu::peak_table<T>();
   std::vector<float> results(static_cast<std::size_t>(gram::threads()));
   const double seconds = best_time(budget, [&] {
     gram::parallel_blocks(gram::threads(), [&](gram::Index i, int) {

@@ -29,6 +29,8 @@ int main(int argc, char** argv) {
   };
   const auto add_threads = [&](CLI::App* sub) {
     sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
+    sub->add_option("--precision", a.precision, "large products: float32, or bf16 operands and float sums")
+        ->check(CLI::IsMember({"float32", "bf16"}));
   };
 
   add_verb("models", "list the networks with parameters and multiply-accumulates", examples::list_models)
@@ -67,6 +69,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (a.threads) gram::set_threads(a.threads);
+    if (a.precision == "bf16") gram::set_product_precision(gram::Precision::bf16);
     verb(a);
   } catch (const CLI::ParseError& end) {
     return app.exit(end);

@@ -12,6 +12,7 @@ struct Arguments {
   gram::models::CreateOptions create = {};
   bool json = false;
   int threads = 0;  ///< 0: all processors
+  std::string precision = "float32";
   // run
   std::string weights = {}, input = {}, output = {};
   bool train = false, backward = false;

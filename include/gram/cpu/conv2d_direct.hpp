@@ -71,17 +71,18 @@ struct SourceWindow {
   }
 };
 
-/// Steps through the output pixels of a block, row by row, and gives the pointers a tile needs.
-template <class T>
+/// Steps through the output pixels of a block, row by row, and gives the pointers a tile needs. X is the type of
+/// the copies.
+template <class T, class X = T>
 class PixelWalk {
  public:
   /// x is the block's source; y its output map at the first channel of a tile.
-  PixelWalk(const Correlation& c, const PixelBlocks::Block& block, const Source<T>& source, T* y)
+  PixelWalk(const Correlation& c, const PixelBlocks::Block& block, const Source<X>& source, T* y)
       : c_(c), block_(block), source_(source), y_(y), column_(c.w.out) {}
 
   Index pixels() const { return block_.images * block_.rows * c_.w.out; }
   /// The next `rows` pixels; the last is repeated up to `tall`.
-  void next(Index rows, Index tall, const T** from, T** to) {
+  void next(Index rows, Index tall, const X** from, T** to) {
     for (Index r = 0; r < rows; ++r) {
       step();
       from[r] = a_;
@@ -106,9 +107,9 @@ class PixelWalk {
 
   const Correlation& c_;
   const PixelBlocks::Block& block_;
-  const Source<T>& source_;
+  const Source<X>& source_;
   T* y_;
-  const T* a_ = nullptr;
+  const X* a_ = nullptr;
   T* b_ = nullptr;
   Index image_ = 0, row_ = -1, column_;
 };

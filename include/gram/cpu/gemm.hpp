@@ -5,6 +5,7 @@
 #include "gram/core/device.hpp"
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
+#include "gram/cpu/gemm_bf16.hpp"
 #include "gram/cpu/gemm_serial.hpp"
 
 namespace gram {
@@ -123,6 +124,9 @@ template <class T>
 void gemm_parallel(const GemmShape& s, const T* a, Index lda, bool transpose_a, const T* b, Index ldb,
                    bool transpose_b, T* c, Index ldc, const TileEpilogue<T>& e) {
   if (s.m == 0 || s.n == 0) return;
+  if constexpr (std::is_same_v<T, float>)
+    if (product_precision() == Precision::bf16 && worth_rounding(s))
+      return gemm_bf16(s, a, lda, transpose_a, b, ldb, transpose_b, c, ldc, e);
   const Operand<T> right = operand(b, ldb, transpose_b);
   if (s.m * s.n * s.k <= gemm_serial_limit) {
     Scratch<T> scratch(gemm_serial_scratch<T>(s, transpose_a));

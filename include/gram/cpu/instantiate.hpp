@@ -23,6 +23,7 @@
 #include "gram/cpu/resize.hpp"
 #include "gram/cpu/softmax.hpp"
 #include "gram/cpu/tile.hpp"
+#include "gram/cpu/tile_bf16.hpp"
 
 namespace gram::cpu {
 
@@ -41,7 +42,9 @@ template const PoolTable<GRAM_SCALAR>& pool_table<GRAM_SCALAR>();
 template const ReduceTable<GRAM_SCALAR>& reduce_table<GRAM_SCALAR>();
 template const ResizeTable<GRAM_SCALAR>& resize_table<GRAM_SCALAR>();
 template const SoftmaxTable<GRAM_SCALAR>& softmax_table<GRAM_SCALAR>();
-#if !defined(GRAM_STORAGE_ONLY)
+#if defined(GRAM_STORAGE_ONLY)
+template const PairTileTable<GRAM_SCALAR>& pair_tile_table<GRAM_SCALAR>();
+#else
 template const ClassAttentionTable<GRAM_SCALAR>& class_attention_table<GRAM_SCALAR>();
 template const Conv2dTable<GRAM_SCALAR>& conv2d_table<GRAM_SCALAR>();
 template const DepthwiseTable<GRAM_SCALAR>& depthwise_table<GRAM_SCALAR>();

@@ -5,14 +5,18 @@ namespace gram::cpu::GRAM_ISA {
 inline constexpr int peak_chains = 12;
 
 template <class T>
-GRAM_KERNEL T peak_run(Index steps, T factor) {
+GRAM_KERNEL accum_t<T> peak_run(Index steps, accum_t<T> factor) {
   vec<T> sums[peak_chains];
 #pragma GCC unroll 12
-  for (int i = 0; i < peak_chains; ++i) sums[i] = splat<T>(static_cast<T>(i));
+  for (int i = 0; i < peak_chains; ++i) sums[i] = splat<T>(static_cast<accum_t<T>>(i));
   const vec<T> f = splat<T>(factor);
   for (Index s = 0; s < steps; ++s)
 #pragma GCC unroll 12
-    for (int i = 0; i < peak_chains; ++i) sums[i] = fma(sums[i], f, f);
+    for (int i = 0; i < peak_chains; ++i)
+      if constexpr (std::is_same_v<T, bf16>)
+        sums[i] = add_pair_products(sums[i], reinterpret_cast<vec_u32>(f), reinterpret_cast<vec_u32>(f));
+      else
+        sums[i] = fma(sums[i], f, f);
   vec<T> total = {};
 #pragma GCC unroll 12
   for (int i = 0; i < peak_chains; ++i) total += sums[i];
@@ -20,6 +24,7 @@ GRAM_KERNEL T peak_run(Index steps, T factor) {
 }
 
 template <class T>
-inline constexpr PeakTable<T> peak_kernels{2 * peak_chains * lanes<T>, peak_run<T>};
+inline constexpr PeakTable<T> peak_kernels{(std::is_same_v<T, bf16> ? 4 : 2) * peak_chains * lanes<T>,
+                                           peak_run<T>};
 
 }  // namespace gram::cpu::GRAM_ISA

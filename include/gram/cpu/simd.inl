@@ -33,14 +33,18 @@ GRAM_INLINE vec<T> load(const T* p) {
     return *reinterpret_cast<const typename VectorOf<T>::unaligned*>(p);
   }
 }
+/// The bits of floats rounded to bf16: to nearest, ties to even; NaN stays NaN.
+GRAM_INLINE vec_u32 bf16_bits(vec<float> v) {
+  const vec_u32 u = reinterpret_cast<vec_u32>(v);
+  const vec_u32 rounded = (u + 0x7fffU + ((u >> 16U) & 1U)) >> 16U;
+  const vec_u32 nan = (u >> 16U) | 0x40U;
+  const vec_u32 is_nan = reinterpret_cast<vec_u32>((u & 0x7fffffffU) > 0x7f800000U);
+  return (nan & is_nan) | (rounded & ~is_nan);
+}
 template <class T>
 GRAM_INLINE void store(T* p, vec<T> v) {
-  if constexpr (std::is_same_v<T, bf16>) {  // to nearest, ties to even; NaN stays NaN
-    const vec_u32 u = reinterpret_cast<vec_u32>(v);
-    const vec_u32 rounded = (u + 0x7fffU + ((u >> 16U) & 1U)) >> 16U;
-    const vec_u32 nan = (u >> 16U) | 0x40U;
-    const vec_u32 is_nan = reinterpret_cast<vec_u32>((u & 0x7fffffffU) > 0x7f800000U);
-    *reinterpret_cast<vec_u16*>(p) = __builtin_convertvector((nan & is_nan) | (rounded & ~is_nan), vec_u16);
+  if constexpr (std::is_same_v<T, bf16>) {
+    *reinterpret_cast<vec_u16*>(p) = __builtin_convertvector(bf16_bits(v), vec_u16);
   } else {
     *reinterpret_cast<typename VectorOf<T>::unaligned*>(p) = v;
   }

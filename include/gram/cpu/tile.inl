@@ -99,8 +99,10 @@ GRAM_KERNEL void tile_outer(Index k, const TileRows<T>& x, const TileRows<T>& pa
 }
 
 /// Transposes a block of 16-byte rows in registers: to[i * to_stride + j] = from[j * from_stride + i].
-GRAM_INLINE void transpose_block(const float* from, Index from_stride, float* to, Index to_stride) {
-  typedef float row __attribute__((vector_size(16), aligned(4), may_alias));
+template <class T>
+GRAM_INLINE void transpose_block(const T* from, Index from_stride, T* to, Index to_stride) {
+  static_assert(sizeof(T) == 4);
+  typedef T row __attribute__((vector_size(16), aligned(4), may_alias));
   const row a = *reinterpret_cast<const row*>(from), b = *reinterpret_cast<const row*>(from + from_stride);
   const row c = *reinterpret_cast<const row*>(from + 2 * from_stride);
   const row d = *reinterpret_cast<const row*>(from + 3 * from_stride);

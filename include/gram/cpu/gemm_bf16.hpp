@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Matrix products of float with operands rounded to bf16, over all threads. The cutting is that of gemm.hpp;
+// what differs is that A, too, is copied:
+//
+//   few rows      A is rounded at once; a task rounds a panel of B and multiplies all of A with it.
+//   many rows     B is rounded at once, panel by panel; a task rounds a block of rows of A, which stays in
+//   its
+//                 L2 cache, and multiplies it with all panels.
+//   A^T B         the sum over k is long: a task walks down A and B in slices of 256 rows, rounds both, and
+//                 adds the slice's product to a block of C that stays in its L2 cache.
+//
+// Rounding costs a pass over an operand; each of its elements then takes part in as many multiplications as
+// the other operand has columns, so that it pays from a few dozen on.
+#pragma once
+#include "gram/core/memory.hpp"
+#include "gram/core/parallel.hpp"
+#include "gram/cpu/gemm_serial.hpp"
+#include "gram/cpu/tile_bf16.hpp"
+
+namespace gram::cpu {
+
+/// Rounded rows of A: word x of row i at data[i * row + x * step].
+struct PairRows {
+  const Pair16* data;
+  Index row, step;
+};
+
+inline Index pairs(Index k) { return ceil_div(k, Index{2}); }
+
+/// Distance of rounded rows: an odd number of cache lines, or the rows of a tile would share few cache sets.
+inline Index pair_pitch(Index k) { return (ceil_div(pairs(k), Index{16}) | 1) * 16; }
+
+/// m rows of C against one rounded panel.
+inline void multiply_pair_panel(const PairTileTable<bf16>& tile, Index m, Index columns, Index pairs,
+                                const PairRows& a, const Pair16* panel, float* c, Index ldc,
+                                const TileEpilogue<float>& e) {
+  const Index step = tile.rows(columns), offset = 0;
+  const Pair16* from[PairTileTable<bf16>::max_rows];
+  float* to[PairTileTable<bf16>::max_rows];
+  for (Index i = 0; i < m; i += step) {
+    const Index rows = std::min(step, m - i);
+    for (Index r = 0; r < step; ++r) {
+      const Index row = i + std::min(r, rows - 1);
+      from[r] = a.data + row * a.row;
+      to[r] = c + row * ldc;
+    }
+    tile.product(1, &offset, pairs, a.step, from, panel, rows, to, columns, e);
+  }
+}
+
+inline void gemm_bf16_by_columns(const GemmShape& s, const float* a, Index lda, const Operand<float>& b,
+                                 float* c, Index ldc, const TileEpilogue<float>& e) {
+  const auto& tile = pair_tile_table<bf16>();
+  const Index depth = pairs(s.k), pitch = pair_pitch(s.k);
+  const Index panels = ceil_div(s.n, tile.width), size = depth * tile.width;
+  Scratch<Pair16> left(s.m * pitch), scratch(workers(panels) * size);
+  parallel_for(s.m, std::max<Index>(1, 16384 / s.k), [&](Index begin, Index end) {
+    tile.round_rows(end - begin, s.k, a + begin * lda, lda, left.data() + begin * pitch, pitch);
+  });
+  parallel_blocks(panels, [&](Index block, int worker) {
+    const Index p = block * tile.width, columns = std::min(tile.width, s.n - p);
+    Pair16* const panel = scratch.data() + worker * size;
+    tile.round_lanes(s.k, columns, b.at(0, p), b.row_stride, b.column_stride, panel,
+                     round_up(columns, tile.lanes));
+    multiply_pair_panel(tile, s.m, columns, depth, {left.data(), pitch, 1}, panel, c + p, ldc,
+                        from_column(e, p));
+  });
+}
+
+inline void gemm_bf16_by_rows(const GemmShape& s, const float* a, Index lda, const Operand<float>& b,
+                              float* c, Index ldc, const TileEpilogue<float>& e) {
+  const auto& tile = pair_tile_table<bf16>();
+  const Index depth = pairs(s.k), pitch = pair_pitch(s.k);
+  const Index panels = ceil_div(s.n, tile.width), chunk = 256, chunks = ceil_div(s.k, chunk);
+  Scratch<Pair16> packed(depth * round_up(s.n, tile.lanes));
+  parallel_blocks(panels * chunks, [&](Index block, int) {
+    const Index p = block / chunks * tile.width, columns = std::min(tile.width, s.n - p);
+    const Index first = block % chunks * chunk, w = round_up(columns, tile.lanes);
+    tile.round_lanes(std::min(chunk, s.k - first), columns, b.at(first, p), b.row_stride, b.column_stride,
+                     packed.data() + p * depth + pairs(first) * w, w);
+  });
+
+  constexpr Index l2_part = 192 * 1024 / sizeof(Pair16), step = PairTileTable<bf16>::max_rows;
+  const Index fitting = std::min<Index>(384, l2_part / pitch);
+  const Index rows = round_up(std::clamp<Index>(std::min(fitting, ceil_div(s.m, 8)), 1, s.m), step);
+  const Index blocks = ceil_div(s.m, rows), cuts = blocks >= 16 ? 1 : std::min<Index>(panels, 4);
+  const Index span = ceil_div(panels, cuts), size = rows * pitch;
+  Scratch<Pair16> scratch(workers(blocks * cuts) * size);
+  parallel_blocks(blocks * cuts, [&](Index block, int worker) {
+    const Index i = block % blocks * rows, m = std::min(rows, s.m - i);
+    const Index first = block / blocks * span, last = std::min(panels, first + span);
+    Pair16* const left = scratch.data() + worker * size;
+    tile.round_rows(m, s.k, a + i * lda, lda, left, pitch);
+    for (Index p = first * tile.width; p < std::min(s.n, last * tile.width); p += tile.width)
+      multiply_pair_panel(tile, m, std::min(tile.width, s.n - p), depth, {left, pitch, 1},
+                          packed.data() + p * depth, c + i * ldc + p, ldc, from_column(e, p));
+  });
+}
+
+/// Rows of A and B that gemm_bf16_outer rounds at a time, and columns of A whose words lie together: a
+/// multiple of the rows of every tile.
+inline constexpr Index bf16_slice = 256, bf16_strip = 48;
+
+/// Scratch of gemm_bf16_outer for m rows of C, in words.
+inline Index gemm_bf16_outer_scratch(Index m) {
+  return bf16_slice / 2 * (round_up(m, bf16_strip) + pair_tile_table<bf16>().width);
+}
+
+/// C (m, n) = A^T B in the calling thread, A (k, m), B (k, n).
+inline void gemm_bf16_outer(const GemmShape& s, const float* a, Index lda, const Operand<float>& b, float* c,
+                            Index ldc, const TileEpilogue<float>& e, Pair16* scratch) {
+  const auto& tile = pair_tile_table<bf16>();
+  Pair16* const panel = scratch;
+  Pair16* const strips = scratch + bf16_slice / 2 * tile.width;
+  for (Index begin = 0; begin < s.k; begin += bf16_slice) {
+    const Index count = std::min(bf16_slice, s.k - begin), depth = pairs(count);
+    for (Index i = 0; i < s.m; i += bf16_strip)
+      tile.round_lanes(count, std::min(bf16_strip, s.m - i), a + begin * lda + i, lda, 1, strips + i * depth,
+                       bf16_strip);
+    for (Index p = 0; p < s.n; p += tile.width) {
+      const Index columns = std::min(tile.width, s.n - p);
+      TileEpilogue<float> now = begin + count == s.k ? from_column(e, p) : TileEpilogue<float>{};
+      now.add = e.add || begin > 0;
+      tile.round_lanes(count, columns, b.at(begin, p), b.row_stride, b.column_stride, panel,
+                       round_up(columns, tile.lanes));
+      for (Index i = 0; i < s.m; i += bf16_strip)
+        multiply_pair_panel(tile, std::min(bf16_strip, s.m - i), columns, depth,
+                            {strips + i * depth, 1, bf16_strip}, panel, c + i * ldc + p, ldc, now);
+    }
+  }
+}
+
+/// A^T B: as gemm_by_parts.
+inline void gemm_bf16_by_parts(const GemmShape& s, const float* a, Index lda, const Operand<float>& b,
+                               float* c, Index ldc, const TileEpilogue<float>& e) {
+  constexpr Index pieces = 16, partial_limit = (Index{4} << 20) / sizeof(float);
+  Index parts = 16;
+  while (parts > 1 && (parts * s.m * s.n > partial_limit || s.k / parts < bf16_slice)) parts /= 2;
+  Index rows = 192, columns = 384;
+  const auto count = [&] { return parts * ceil_div(s.m, rows) * ceil_div(s.n, columns); };
+  if (count() < pieces) rows = 96, columns = 256;
+  if (count() < pieces) rows = 48, columns = 128;
+  const Index m_cuts = ceil_div(s.m, rows), n_cuts = ceil_div(s.n, columns);
+  const Index depth = round_up(ceil_div(s.k, parts), bf16_slice);
+  parts = ceil_div(s.k, depth);
+
+  const Index blocks = count(), size = gemm_bf16_outer_scratch(rows);
+  Scratch<Pair16> scratch(workers(blocks) * size);
+  Scratch<float> partial(parts > 1 ? parts * s.m * s.n : 0);
+  parallel_blocks(blocks, [&](Index block, int worker) {
+    const Index part = block / (m_cuts * n_cuts), k = part * depth;
+    const Index i = block / n_cuts % m_cuts * rows, j = block % n_cuts * columns;
+    const GemmShape piece{std::min(rows, s.m - i), std::min(columns, s.n - j), std::min(depth, s.k - k)};
+    const float* const left = a + k * lda + i;
+    Pair16* const memory = scratch.data() + worker * size;
+    if (parts == 1)
+      return gemm_bf16_outer(piece, left, lda, b.from(k, j), c + i * ldc + j, ldc, from_column(e, j), memory);
+    gemm_bf16_outer(piece, left, lda, b.from(k, j), &partial[(part * s.m + i) * s.n + j], s.n, {}, memory);
+  });
+  if (parts == 1) return;
+  parallel_for(s.m, std::max<Index>(1, 16384 / (parts * s.n)), [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i)
+      tile_table<float>().reduce(parts, partial.data() + i * s.n, s.m * s.n, c + i * ldc, s.n, e);
+  });
+}
+
+/// Whether a product is large enough in all directions that rounding its operands pays.
+inline bool worth_rounding(const GemmShape& s) {
+  return s.m >= 32 && s.n >= 16 && s.k >= 16 && s.m * s.n * s.k > Index{1} << 18;
+}
+
+/// C (m, n) = epilogue(op(A) op(B)), m, n and k positive; op(A) and op(B) rounded to bf16, sums in float.
+inline void gemm_bf16(const GemmShape& s, const float* a, Index lda, bool transpose_a, const float* b,
+                      Index ldb, bool transpose_b, float* c, Index ldc, const TileEpilogue<float>& e) {
+  const Operand<float> right = operand(b, ldb, transpose_b);
+  if (transpose_a)
+    gemm_bf16_by_parts(s, a, lda, right, c, ldc, e);
+  else if (s.m <= 64 || (s.m * s.k <= Index{128} << 10 && s.n >= 8 * pair_tile_table<bf16>().width))
+    gemm_bf16_by_columns(s, a, lda, right, c, ldc, e);
+  else
+    gemm_bf16_by_rows(s, a, lda, right, c, ldc, e);
+}
+
+}  // namespace gram::cpu
