@@ -141,7 +141,7 @@ void bench_model(const Arguments& a) {
   models::Model<float> model = make(a);
   const models::Info info = model.info();
   const bool training = a.mode == "train";
-  train(model, training);
+  training ? train(model) : fuse_for_inference(model);
   const Tensor<float> x = randn<float>({a.batch, info.size.h, info.size.w, 3}, 1);
   const Tensor<std::int64_t> labels =
       generate<std::int64_t>({a.batch}, [&](Index i) { return i % info.classes; });

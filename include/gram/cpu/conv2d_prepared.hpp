@@ -18,7 +18,7 @@ template <class T>
 void conv2d_prepared(Cpu device, const Conv2dShape& s, const T* x, const T* weight, PreparedWeights<T>& kept,
                      const Conv2dEpilogue<std::type_identity_t<T>>& epilogue, T* y) {
   const Index size = conv2d_packed_size<T>(s);
-  if (size == 0) return conv2d(device, s, x, weight, epilogue, y);
+  if (size == 0 || product_precision() != Precision::float32) return conv2d(device, s, x, weight, epilogue, y);
   if (!kept.packed || kept.isa != isa()) {
     kept.packed = std::make_unique<Scratch<accum_t<T>>>(size), kept.isa = isa();
     conv2d_pack(device, s, weight, kept.packed->data());
