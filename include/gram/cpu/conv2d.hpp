@@ -8,6 +8,7 @@
 #include "gram/cpu/copy.hpp"
 #include "gram/cpu/depthwise.hpp"
 #include "gram/cpu/sum_rows.hpp"
+#include "gram/cpu/winograd_weight.hpp"
 
 namespace gram::cpu {
 
@@ -45,6 +46,9 @@ void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight, const
     cpu::through_float(y, s.y_size(), false,
                        [&](float* fy) { conv2d(device, s, fx.data(), fw.data(), fb.data(), fy); });
   } else {
+    if constexpr (std::is_same_v<T, float>)
+      if (const auto plan = cpu::allowed(cpu::winograd_plan(s)))
+        return cpu::winograd_convolve(plan, cpu::WinogradKernel::forward, x, weight, {.bias = bias}, y);
     const cpu::Correlation c = cpu::forward_correlation(s);
     if (cpu::is_depthwise(s)) return cpu::depthwise_correlate(s, c, x, weight, bias, y, false);
     if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
@@ -66,6 +70,10 @@ void conv2d_grad_input(Cpu device, const Conv2dShape& s, const T* weight, const 
     cpu::through_float(dx, s.x_size(), add,
                        [&](float* fdx) { conv2d_grad_input(device, s, fw.data(), fdy.data(), fdx, add); });
   } else {
+    if constexpr (std::is_same_v<T, float>)
+      if (const auto plan = cpu::allowed(cpu::winograd_plan(cpu::winograd_gradient_shape(s))))
+        return cpu::winograd_convolve(plan, cpu::WinogradKernel::flipped, dy, weight,
+                                      {.residual = add ? dx : nullptr}, dx);
     if (cpu::is_depthwise(s))
       return cpu::for_each_phase(s, [&](const cpu::Correlation& c) {
         if (c.taps() > 0 || !add) cpu::depthwise_correlate<T>(s, c, dy, weight, nullptr, dx, add);
@@ -91,13 +99,16 @@ void conv2d_grad_weight(Cpu device, const Conv2dShape& s, const T* x, const T* d
     const cpu::FloatCopy fx(x, s.x_size()), fdy(dy, s.y_size());
     cpu::through_float(dw, s.weight_size(), add,
                        [&](float* fdw) { conv2d_grad_weight(device, s, fx.data(), fdy.data(), fdw, add); });
-  } else if (cpu::is_depthwise(s)) {
-    cpu::depthwise_weight(s, x, dy, dw, add);
-  } else if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
-    Scratch<T> wide(s.weight_size() * count);
-    cpu::correlate_pixels(cpu::merge_groups(s, count), x, dy, wide.data(), false);
-    cpu::collect_groups(s, count, wide.data(), dw, add);
   } else {
+    if constexpr (std::is_same_v<T, float>)
+      if (const auto plan = cpu::allowed(cpu::winograd_weight_plan(s)))
+        return cpu::winograd_grad_weight(plan, x, dy, dw, add);
+    if (cpu::is_depthwise(s)) return cpu::depthwise_weight(s, x, dy, dw, add);
+    if (const Index count = cpu::groups_of_a_vector(s, cpu::tile_table<T>().lanes); count > 1) {
+      Scratch<T> wide(s.weight_size() * count);
+      cpu::correlate_pixels(cpu::merge_groups(s, count), x, dy, wide.data(), false);
+      return cpu::collect_groups(s, count, wide.data(), dw, add);
+    }
     cpu::correlate_pixels(s, x, dy, dw, add);
   }
 }
