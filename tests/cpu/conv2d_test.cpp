@@ -56,3 +56,38 @@ TEST_CASE_TEMPLATE("every kind of convolution and its gradients, written and add
     }
   });
 }
+
+TEST_CASE("3x3 convolutions of floats take Winograd's form where it pays, and the direct one when asked to") {
+  const Conv2dShape s{.n = 2, .h = 31, .w = 34, .c = 32, .o = 48, .kh = 3, .kw = 3, .padding = 1};
+  const Conv2dShape back = cpu::winograd_gradient_shape(s);
+  REQUIRE(cpu::winograd_plan(s));
+  const test::ConvProblem<float> p(s);
+  const auto run = [&] {
+    std::vector results{p.before(s.y_size()), p.before(s.x_size()), p.before(s.weight_size())};
+    kernels::conv2d<float>(Cpu{}, s, p.x.data(), p.weight.data(), p.bias.data(), results[0].data());
+    kernels::conv2d_grad_input(Cpu{}, s, p.weight.data(), p.dy.data(), results[1].data(), true);
+    kernels::conv2d_grad_weight(Cpu{}, s, p.x.data(), p.dy.data(), results[2].data(), true);
+    return results;
+  };
+  const auto automatic = run();
+  set_convolution_method(ConvolutionMethod::direct);
+  const auto direct = run();
+  set_convolution_method(ConvolutionMethod::automatic);
+  const std::vector expected{p.y(true, false), p.dx(true), p.dw(true)};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    CAPTURE(i);
+    CHECK(test::close(automatic[i], expected[i], 1e-5));
+    CHECK(test::close(direct[i], expected[i], test::conv_tolerance<float>));
+    CHECK(!test::identical(automatic[i], direct[i]));
+  }
+
+  Tensor<float> y = p.before(s.y_size()), dx = p.before(s.x_size()), dw = p.before(s.weight_size());
+  cpu::winograd_convolve(cpu::winograd_plan(s), cpu::WinogradKernel::forward, p.x.data(), p.weight.data(),
+                         {.bias = p.bias.data()}, y.data());
+  cpu::winograd_convolve(cpu::winograd_plan(back), cpu::WinogradKernel::flipped, p.dy.data(), p.weight.data(),
+                         {.residual = dx.data()}, dx.data());
+  cpu::winograd_grad_weight(cpu::winograd_weight_plan(s), p.x.data(), p.dy.data(), dw.data(), true);
+  CHECK(test::identical(automatic[0], y));
+  CHECK(test::identical(automatic[1], dx));
+  CHECK(test::identical(automatic[2], dw));
+}

@@ -6,6 +6,7 @@
 #include "gram/cpu/conv2d_patches.hpp"
 #include "gram/cpu/conv2d_weight.hpp"
 #include "gram/cpu/sum_rows.hpp"
+#include "gram/cpu/winograd_weight.hpp"
 
 namespace gram::kernels {
 
@@ -25,6 +26,9 @@ void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight,
     gemm(device, {s.n * s.h * s.w, s.o, s.c}, x, s.c, false, weight, s.c, true, y, s.o,
          cpu::tile_epilogue(epilogue, y));
   } else {
+    if constexpr (std::is_same_v<T, float>)
+      if (const auto plan = cpu::allowed(cpu::winograd_plan(s)))
+        return cpu::winograd_convolve(plan, cpu::WinogradKernel::forward, x, weight, epilogue, y);
     Scratch<T> packed(conv2d_packed_size<T>(s));
     conv2d_pack(device, s, weight, packed.data());
     conv2d_with_packed(device, s, x, packed.data(), epilogue, y);
@@ -48,6 +52,10 @@ void conv2d_grad_input(Cpu device, const Conv2dShape& s, const T* weight, const 
   } else if (cpu::is_dense_pointwise(s)) {
     cpu::pointwise_input(s, weight, dy, dx, add);
   } else {
+    if constexpr (std::is_same_v<T, float>)
+      if (const auto plan = cpu::allowed(cpu::winograd_plan(cpu::winograd_gradient_shape(s))))
+        return cpu::winograd_convolve(plan, cpu::WinogradKernel::flipped, dy, weight,
+                                      {.residual = add ? dx : nullptr}, dx);
     cpu::correlate_backward(s, weight, dy, dx, add);
   }
 }
@@ -70,6 +78,9 @@ void conv2d_grad_weight(Cpu device, const Conv2dShape& s, const T* x, const T* d
   } else if (cpu::prefers_patches(s, cpu::tile_table<T>().lanes)) {
     cpu::patch_weight(s, x, dy, dw, add);
   } else {
+    if constexpr (std::is_same_v<T, float>)
+      if (const auto plan = cpu::allowed(cpu::winograd_weight_plan(s)))
+        return cpu::winograd_grad_weight(plan, x, dy, dw, add);
     cpu::correlate_pixels(s, x, dy, dw, add);
   }
 }

@@ -24,6 +24,7 @@
 #include "gram/cpu/softmax.hpp"
 #include "gram/cpu/tile.hpp"
 #include "gram/cpu/tile_bf16.hpp"
+#include "gram/cpu/winograd_tile.hpp"
 
 namespace gram::cpu {
 
@@ -50,6 +51,7 @@ template const Conv2dTable<GRAM_SCALAR>& conv2d_table<GRAM_SCALAR>();
 template const DepthwiseTable<GRAM_SCALAR>& depthwise_table<GRAM_SCALAR>();
 template const GramTable<GRAM_SCALAR>& gram_table<GRAM_SCALAR>();
 template const TileTable<GRAM_SCALAR>& tile_table<GRAM_SCALAR>();
+template const WinogradTable<GRAM_SCALAR>& winograd_table<GRAM_SCALAR>();
 #endif
 
 }  // namespace gram::cpu
