@@ -22,7 +22,8 @@ const Conv2dShape cases[] = {
 TEST_CASE("patches serve kernel rows that leave vectors empty") {
   Conv2dShape s{.n = 1, .h = 8, .w = 8, .c = 3, .o = 16, .kh = 3, .kw = 3};
   CHECK(cpu::prefers_patches(s, 16));       // 9 of 16
-  CHECK_FALSE(cpu::prefers_patches(s, 4));  // 9 of 12
+  CHECK(cpu::prefers_patches(s, 4));        // 9 of 12
+  CHECK_FALSE(cpu::prefers_patches(s, 2));  // 9 of 10
   s.kw = 7;
   CHECK(cpu::prefers_patches(s, 16));  // 21 of 32
   s.c = 16;

@@ -9,10 +9,10 @@
 
 namespace gram::cpu {
 
-/// True when a kernel row leaves a quarter of its vectors empty, and the kernel is not dilated.
+/// True when a kernel row leaves a quarter or more of its vectors empty, and the kernel is not dilated.
 inline bool prefers_patches(const Conv2dShape& s, Index lanes) {
   const Index row = s.kw * s.c;
-  return s.groups == 1 && s.dilation == Pair(1) && 4 * row < 3 * round_up(row, lanes);
+  return s.groups == 1 && s.dilation == Pair(1) && 4 * row <= 3 * round_up(row, lanes);
 }
 
 /// dw (+)= the weight gradient. T is float or double.
@@ -29,7 +29,8 @@ void patch_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, bool add
   constexpr Index behind = TileTable<T>::max_rows;
   const Index patches_size =
       round_up(slices.images * slices.rows * c.w.out * depth + std::max(behind, table.lanes), 16);
-  const Index each = window_size + patches_size + gemm_outer_scratch<T>();
+  const Index each =
+      window_size + patches_size + gemm_outer_scratch<T>(slices.images * slices.rows * c.w.out);
   Scratch<T> scratch(workers(parts) * each), partial((parts + 1) * depth * s.o);
 
   parallel_blocks(parts, [&](Index part, int worker) {
@@ -46,9 +47,13 @@ void patch_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, bool add
         table.unfold({source.x + r / block.rows * source.image + r % block.rows * c.h.stride * source.row,
                       c.w.stride * s.c, source.row},
                      c.w.out, s.kh, s.kw * s.c, patches + r * c.w.out * depth);
-      gemm_outer({depth, s.o, count * c.w.out}, patches, depth,
-                 Operand<T>{dy + (block.image * c.h.out + block.y) * c.w.out * s.o, s.o, 1}, sum, s.o,
-                 TileEpilogue<T>{.add = b > begin}, patches + patches_size, behind);
+      const Index pixels = count * c.w.out;
+      const T* const gradient = dy + (block.image * c.h.out + block.y) * c.w.out * s.o;
+      const auto next = slices[std::min(b + 1, end - 1)];
+      MemoryAhead<T> ahead(gradient + pixels * s.o, b + 1 < end ? next.images * next.rows * c.w.out * s.o : 0,
+                           x, 0);
+      gemm_outer_slice({depth, s.o, pixels}, patches, depth, true, Operand<T>{gradient, s.o, 1}, sum, s.o,
+                       TileEpilogue<T>{.add = b > begin}, ahead, patches + patches_size);
     }
   });
 

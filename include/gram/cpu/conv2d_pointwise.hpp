@@ -48,18 +48,21 @@ void pointwise_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, bool
   // columns are high.
   constexpr Index slice = 64, wanted = 16;
   const Index size = s.weight_size(), slices = ceil_div(pixels, slice),
-              parts = std::clamp<Index>(slices, 1, wanted);
-  Scratch<T> partial((parts + 1) * size), scratch(workers(parts) * gemm_outer_scratch<T>());
+              parts = std::clamp<Index>(slices, 1, wanted), memory = gemm_outer_scratch<T>(slice);
+  Scratch<T> partial((parts + 1) * size), scratch(workers(parts) * memory);
   parallel_blocks(parts, [&](Index part, int worker) {
     T* const sum = partial.data() + part * size;
     const Index begin = part * slices / parts, end = (part + 1) * slices / parts;
     if (begin == end) std::fill_n(sum, size, T(0));
     for (Index b = begin; b < end; ++b) {
-      const Index first = b * slice, count = std::min(slice, pixels - first);
+      const Index first = b * slice, count = std::min(slice, pixels - first), next = first + count;
+      const Index more = b + 1 < end ? std::min(slice, pixels - next) : 0;
+      MemoryAhead<T> ahead(x + next * s.c, more * s.c, dy + next * s.o, more * s.o);
+      const bool behind = (pixels - next) * s.c >= TileTable<T>::max_rows;
       for (Index g = 0; g < s.groups; ++g)
-        gemm_outer({c, o, count}, x + first * s.c + g * c, s.c, Operand<T>{dy + first * s.o + g * o, s.o, 1},
-                   sum + g * c * o, o, TileEpilogue<T>{.add = b > begin},
-                   scratch.data() + worker * gemm_outer_scratch<T>(), (pixels - first - count) * s.c);
+        gemm_outer_slice({c, o, count}, x + first * s.c + g * c, s.c, behind,
+                         Operand<T>{dy + first * s.o + g * o, s.o, 1}, sum + g * c * o, o,
+                         TileEpilogue<T>{.add = b > begin}, ahead, scratch.data() + worker * memory);
     }
   });
   T* const total = partial.data() + parts * size;

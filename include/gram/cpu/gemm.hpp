@@ -57,8 +57,9 @@ void gemm_packed(const GemmShape& s, const T* a, Index lda, const T* packed, T* 
   const TileTable<T>& tile = tile_table<T>();
   const Index panels = ceil_div(s.n, tile.width);
   constexpr Index l2_part = 192 * 1024 / sizeof(T), step = TileTable<T>::max_rows;
-  const Index fitting = std::min<Index>(384, l2_part / std::max<Index>(s.k, 1));
-  const Index rows = round_up(std::clamp<Index>(std::min(fitting, ceil_div(s.m, 8)), 1, s.m), step);
+  const Index fitting = l2_part / std::max<Index>(s.k, 1),
+              even = std::max(std::min<Index>(384, ceil_div(s.m, 8)), s.m / 32);
+  const Index rows = round_up(std::clamp<Index>(std::min(fitting, even), 1, s.m), step);
   const Index blocks = ceil_div(s.m, rows),
               cuts = blocks >= 16 ? 1 : std::min<Index>(panels, blocks == 1 ? 16 : 4);
   const Index span = ceil_div(panels, cuts);

@@ -3,6 +3,7 @@
 // the product to use inside the tasks of other kernels. T is float or double.
 #pragma once
 #include <algorithm>
+#include <utility>
 
 #include "gram/cpu/tile.hpp"
 
@@ -70,7 +71,7 @@ class LinesAhead {
   LinesAhead(TileRows<T> a, Index a_columns, TileRows<T> b, Index b_columns)
       : a_(a), b_(b), a_lines_(ceil_div(a_columns, line)), b_lines_(ceil_div(b_columns, line)) {}
   /// The next column, or `otherwise` when all are on their way.
-  TileRows<T> next(TileRows<T> otherwise) {
+  TileRows<T> next(Index, TileRows<T> otherwise) {
     const Index column = next_++;
     if (column < a_lines_) return {a_.data + column * line, a_.stride};
     if (column < a_lines_ + b_lines_) return {b_.data + (column - a_lines_) * line, b_.stride};
@@ -83,50 +84,83 @@ class LinesAhead {
   Index a_lines_, b_lines_, next_ = 0;
 };
 
-/// Scratch of gemm_outer, in elements.
+/// The same for rows that fill memory without gaps: lines in the order in which they lie, first those of a,
+/// then those of b.
 template <class T>
-Index gemm_outer_scratch() {
-  return gemm_slice * (tile_table<T>().width + TileTable<T>::max_rows);
+class MemoryAhead {
+ public:
+  MemoryAhead(const T* a, Index a_elements, const T* b, Index b_elements)
+      : data_{a, b}, lines_{a_elements / line, b_elements / line} {}
+  /// The next `steps` lines.
+  TileRows<T> next(Index steps, TileRows<T> otherwise) {
+    for (int i = 0; i < 2; ++i)
+      if (lines_[i] >= steps) {
+        lines_[i] -= steps;
+        return {std::exchange(data_[i], data_[i] + steps * line), line};
+      }
+    return otherwise;
+  }
+
+ private:
+  static constexpr Index line = 64 / sizeof(T);
+  const T* data_[2];
+  Index lines_[2];
+};
+
+/// Scratch of gemm_outer_slice, in elements.
+template <class T>
+Index gemm_outer_scratch(Index slice = gemm_slice) {
+  return slice * (tile_table<T>().width + TileTable<T>::max_rows);
 }
 
-/// C (m, n) = A^T B as a sum of outer products of the rows of A (k, m) and B (k, n), B through its strides.
-/// Tiles read both where they lie; columns of B that do not fill a vector are copied first. A tile reads as
-/// many columns of A as it is high, so it reads beyond the last one where there is memory behind: the rows to
-/// come, and `behind` elements after the last row. Elsewhere columns that do not fill a tile are copied, too.
-template <class T>
-void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
-                const TileEpilogue<T>& e, T* scratch, Index behind = 0) {
+/// C (m, n) = epilogue(A^T B): the sum of outer products of the rows of A (k, m) and B (k, n), B through its
+/// strides, which all fit the cache. Tiles read both where they lie; columns of B that do not fill a vector
+/// are copied first, and columns of A that do not fill a tile, unless a tile may read the few values `behind`
+/// them.
+template <class T, class Ahead>
+void gemm_outer_slice(const GemmShape& s, const T* a, Index lda, bool behind, const Operand<T>& b, T* c,
+                      Index ldc, const TileEpilogue<T>& e, Ahead& ahead, T* scratch) {
   const TileTable<T>& tile = tile_table<T>();
   T* const packed = scratch;
-  T* const strip = scratch + gemm_slice * tile.width;
+  T* const strip = scratch + s.k * tile.width;
   T* to[TileTable<T>::max_rows];
+  for (Index p = 0; p < s.n; p += tile.width) {
+    const Index columns = std::min(tile.width, s.n - p), step = tile.rows(columns);
+    TileRows<T> panel{b.at(0, p), b.row_stride};
+    if (b.column_stride != 1 || columns % tile.lanes != 0) {
+      tile.pack(0, s.k, s.k, columns, panel.data, b.row_stride, b.column_stride, packed);
+      panel = {packed, round_up(columns, tile.lanes)};
+    }
+    const TileEpilogue<T> now = from_column(e, p);
+    for (Index i = 0; i < s.m; i += step) {
+      const Index rows = std::min(step, s.m - i);
+      TileRows<T> x{a + i, lda};
+      if (rows < step && !behind) {
+        for (Index k = 0; k < s.k; ++k)
+          for (Index r = 0; r < step; ++r) strip[k * step + r] = r < rows ? x.data[k * lda + r] : T(0);
+        x = {strip, step};
+      }
+      for (Index r = 0; r < rows; ++r) to[r] = c + (i + r) * ldc + p;
+      tile.outer(s.k, x, panel, ahead.next(s.k, x), rows, to, columns, now);
+    }
+  }
+}
+
+/// C (m, n) = epilogue(A^T B) for any k, in slices, with gemm_outer_scratch<T>() elements of scratch.
+template <class T>
+void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
+                const TileEpilogue<T>& e, T* scratch) {
   for (Index begin = 0, end; begin == 0 || begin < s.k; begin = end) {
     end = std::min(s.k, begin + gemm_slice);
     const Index count = end - begin;
     const bool last = end == s.k, fetch = s.k - end >= count;
     LinesAhead<T> ahead({a + end * lda, lda}, fetch ? s.m : 0, {b.at(end, 0), b.row_stride},
                         fetch && b.column_stride == 1 ? s.n : 0);
-    for (Index p = 0; p < s.n; p += tile.width) {
-      const Index columns = std::min(tile.width, s.n - p), step = tile.rows(columns);
-      TileRows<T> panel{b.at(begin, p), b.row_stride};
-      if (b.column_stride != 1 || columns % tile.lanes != 0) {
-        tile.pack(0, count, count, columns, panel.data, b.row_stride, b.column_stride, packed);
-        panel = {packed, round_up(columns, tile.lanes)};
-      }
-      const TileEpilogue<T> now{last && e.bias ? e.bias + p : nullptr, e.add || begin > 0, last && e.relu,
-                                last ? e.residual : nullptr, e.base};
-      for (Index i = 0; i < s.m; i += step) {
-        const Index rows = std::min(step, s.m - i);
-        TileRows<T> x{a + begin * lda + i, lda};
-        if (rows < step && (s.k - end) * lda + behind < step) {
-          for (Index k = 0; k < count; ++k)
-            for (Index r = 0; r < step; ++r) strip[k * step + r] = r < rows ? x.data[k * lda + r] : T(0);
-          x = {strip, step};
-        }
-        for (Index r = 0; r < rows; ++r) to[r] = c + (i + r) * ldc + p;
-        tile.outer(count, x, panel, ahead.next(x), rows, to, columns, now);
-      }
-    }
+    const TileEpilogue<T> now{last ? e.bias : nullptr, e.add || begin > 0, last && e.relu,
+                              last ? e.residual : nullptr, e.base};
+    const bool behind = (s.k - end) * lda >= TileTable<T>::max_rows;
+    gemm_outer_slice({s.m, s.n, count}, a + begin * lda, lda, behind, b.from(begin, 0), c, ldc, now, ahead,
+                     scratch);
     if (last) break;
   }
 }
