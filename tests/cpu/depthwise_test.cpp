@@ -19,7 +19,8 @@ const Conv2dShape cases[] = {
     depthwise(3, {9, 9}, 16, 5, 1, 2, 1),    depthwise(1, {9, 17}, 5, 7, 1, 3, 1),
     depthwise(2, {8, 9}, 20, 3, 2, 1, 1),    depthwise(1, {9, 8}, 4, {2, 4}, {1, 2}, {0, 1}, 1),
     depthwise(2, {9, 11}, 18, 3, 1, 2, 2),   depthwise(2, {4, 4}, 9, 1, 3, 1, 1),
-    depthwise(1, {130, 40}, 17, 3, 1, 1, 1), depthwise(20, {3, 3}, 2, 3, 1, 1, 1)};
+    depthwise(1, {130, 40}, 17, 3, 1, 1, 1), depthwise(5, {4, 3}, 244, 3, 1, 1, 1),
+    depthwise(20, {3, 3}, 2, 3, 1, 1, 1)};
 
 }  // namespace
 

@@ -46,9 +46,10 @@ void pointwise_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw, bool
 
   // Each part of the pixels sums dw^T (C/G, O/G) of all groups: O/G is the narrow side, and tiles of few
   // columns are high.
-  constexpr Index slice = 64, wanted = 16;
-  const Index size = s.weight_size(), slices = ceil_div(pixels, slice),
-              parts = std::clamp<Index>(slices, 1, wanted), memory = gemm_outer_scratch<T>(slice);
+  constexpr Index slice = 64, wanted = 16, partial_limit = (Index{8} << 20) / sizeof(T);
+  const Index size = s.weight_size(), slices = ceil_div(pixels, slice);
+  const Index parts = std::clamp<Index>(std::min(slices, partial_limit / size), 1, wanted);
+  const Index memory = gemm_outer_scratch<T>(slice);
   Scratch<T> partial((parts + 1) * size), scratch(workers(parts) * memory);
   parallel_blocks(parts, [&](Index part, int worker) {
     T* const sum = partial.data() + part * size;

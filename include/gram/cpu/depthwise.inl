@@ -64,14 +64,22 @@ GRAM_KERNEL void depthwise_rows(const DepthwiseRows<T>& s, const T* weight, T* y
   for (Index r = 0; r < s.rows; ++r)
     for (Index first = 0; first < s.width; first += P) {
       const T* x = s.x + r * s.x_row + first * s.x_step;
+      T* const to = y + r * y_row + first * y_step;
+      const T* const ahead = s.ahead + r * s.ahead_row + first * s.ahead_step;
       vec<T> sum[P];
 #pragma GCC unroll 8
-      for (int q = 0; q < P; ++q) sum[q] = start;
+      for (int q = 0; q < P; ++q) {
+        if constexpr (K != 0) {  // the others have strides, or so few taps that nothing hides behind them
+          __builtin_prefetch(to + q * y_step, 1);
+          __builtin_prefetch(ahead + q * s.ahead_step, 0, 2);
+        }
+        sum[q] = start;
+      }
       if constexpr (K == 0)
         depthwise_taps_at(s, x, weight, sum);
       else
         depthwise_taps_of_rows<K>(s, x, weight, sum);
-      depthwise_store(sum, s.width - first, y + r * y_row + first * y_step, y_step, n, e);
+      depthwise_store(sum, s.width - first, to, y_step, n, e);
     }
 }
 
@@ -100,7 +108,9 @@ GRAM_KERNEL void depthwise_weight_sums(const DepthwiseRows<T>& s, const T* dy, T
     const T* d = dy;
     for (Index r = 0; r < s.rows; ++r) {
       const T* x = s.x + r * s.x_row;
-      for (Index i = 0; i < s.width; ++i, x += s.x_step, d += lanes<T>) {
+      const T* ahead = s.ahead + r * s.ahead_row;
+      for (Index i = 0; i < s.width; ++i, x += s.x_step, d += lanes<T>, ahead += s.ahead_step) {
+        if (t == 0) __builtin_prefetch(ahead, 0, 2);
         const vec<T> gradient = load(d);
 #pragma GCC unroll 9
         for (int q = 0; q < P; ++q) sum[q] = fma(load(x + offset[q]), gradient, sum[q]);
