@@ -98,7 +98,8 @@ TEST_CASE("a tile is the product of rounded rows with taps and a rounded panel")
               from.push_back(left.data() + std::min(r, rows - 1) * row);
             for (Index r = 0; r < rows; ++r) to.push_back(c.data() + r * (columns + 1));
             const cpu::TileEpilogue<float> e{rows % 2 ? bias.data() : nullptr, add, rows % 3 == 0};
-            tile.product(taps, offsets, pairs, step, from.data(), panel.data(), rows, to.data(), columns, e);
+            tile.product(taps, offsets, pairs, step, from.data(), panel.data(), {a.data(), 0}, rows,
+                         to.data(), columns, e);
 
             auto expected = before.clone();
             for (Index r = 0; r < rows; ++r)

@@ -2,12 +2,11 @@
 // Matrix products of float with operands rounded to bf16, over all threads. The cutting is that of gemm.hpp;
 // what differs is that A, too, is copied:
 //
-//   few rows      A is rounded at once; a task rounds a panel of B and multiplies all of A with it.
-//   many rows     B is rounded at once, panel by panel; a task rounds a block of rows of A, which stays in
-//   its
-//                 L2 cache, and multiplies it with all panels.
-//   A^T B         the sum over k is long: a task walks down A and B in slices of 256 rows, rounds both, and
-//                 adds the slice's product to a block of C that stays in its L2 cache.
+//   few rows    A is rounded at once; a task rounds a panel of B and multiplies all of A with it.
+//   many rows   B is rounded at once, panel by panel; a task rounds a block of rows of A, which stays in
+//               its L2 cache, and multiplies it with all panels.
+//   A^T B       the sum over k is long: a task walks down A and B in slices of 256 rows, rounds both, and
+//               adds the slice's product to a block of C that stays in its L2 cache.
 //
 // Rounding costs a pass over an operand; each of its elements then takes part in as many multiplications as
 // the other operand has columns, so that it pays from a few dozen on.
@@ -30,10 +29,34 @@ inline Index pairs(Index k) { return ceil_div(k, Index{2}); }
 /// Distance of rounded rows: an odd number of cache lines, or the rows of a tile would share few cache sets.
 inline Index pair_pitch(Index k) { return (ceil_div(pairs(k), Index{16}) | 1) * 16; }
 
+// What is needed after the tiles at hand, a piece for each tile. A pass that rounds waits for memory, which
+// has nothing to do while tiles are multiplied; so the next operands are asked for then. (LinesAhead is the
+// third.)
+struct NothingAhead {
+  TileRows<float> next(TileRows<float> otherwise) { return otherwise; }
+};
+/// Consecutive lines, one for each step of a tile.
+class LinesInOrder {
+ public:
+  LinesInOrder(const float* begin, const float* end, Index steps)
+      : at_(begin), end_(end), piece_(16 * steps) {}
+  TileRows<float> next(TileRows<float> otherwise) {
+    if (at_ >= end_) return otherwise;
+    const float* const from = at_;
+    at_ += piece_;
+    return {from, 8};
+  }
+
+ private:
+  const float *at_, *end_;
+  Index piece_;
+};
+
 /// m rows of C against one rounded panel.
-inline void multiply_pair_panel(const PairTileTable<bf16>& tile, Index m, Index columns, Index pairs,
-                                const PairRows& a, const Pair16* panel, float* c, Index ldc,
-                                const TileEpilogue<float>& e) {
+template <class Ahead>
+void multiply_pair_panel(const PairTileTable<bf16>& tile, Index m, Index columns, Index pairs,
+                         const PairRows& a, const Pair16* panel, Ahead&& ahead, float* c, Index ldc,
+                         const TileEpilogue<float>& e) {
   const Index step = tile.rows(columns), offset = 0;
   const Pair16* from[PairTileTable<bf16>::max_rows];
   float* to[PairTileTable<bf16>::max_rows];
@@ -44,7 +67,7 @@ inline void multiply_pair_panel(const PairTileTable<bf16>& tile, Index m, Index 
       from[r] = a.data + row * a.row;
       to[r] = c + row * ldc;
     }
-    tile.product(1, &offset, pairs, a.step, from, panel, rows, to, columns, e);
+    tile.product(1, &offset, pairs, a.step, from, panel, ahead.next({c, 0}), rows, to, columns, e);
   }
 }
 
@@ -62,7 +85,7 @@ inline void gemm_bf16_by_columns(const GemmShape& s, const float* a, Index lda, 
     Pair16* const panel = scratch.data() + worker * size;
     tile.round_lanes(s.k, columns, b.at(0, p), b.row_stride, b.column_stride, panel,
                      round_up(columns, tile.lanes));
-    multiply_pair_panel(tile, s.m, columns, depth, {left.data(), pitch, 1}, panel, c + p, ldc,
+    multiply_pair_panel(tile, s.m, columns, depth, {left.data(), pitch, 1}, panel, NothingAhead{}, c + p, ldc,
                         from_column(e, p));
   });
 }
@@ -88,12 +111,14 @@ inline void gemm_bf16_by_rows(const GemmShape& s, const float* a, Index lda, con
   Scratch<Pair16> scratch(workers(blocks * cuts) * size);
   parallel_blocks(blocks * cuts, [&](Index block, int worker) {
     const Index i = block % blocks * rows, m = std::min(rows, s.m - i);
+    const Index next = i + m, then = lda == s.k ? std::min(next + rows, s.m) : next;
     const Index first = block / blocks * span, last = std::min(panels, first + span);
+    LinesInOrder ahead(a + next * lda, a + then * lda, depth);
     Pair16* const left = scratch.data() + worker * size;
     tile.round_rows(m, s.k, a + i * lda, lda, left, pitch);
     for (Index p = first * tile.width; p < std::min(s.n, last * tile.width); p += tile.width)
       multiply_pair_panel(tile, m, std::min(tile.width, s.n - p), depth, {left, pitch, 1},
-                          packed.data() + p * depth, c + i * ldc + p, ldc, from_column(e, p));
+                          packed.data() + p * depth, ahead, c + i * ldc + p, ldc, from_column(e, p));
   });
 }
 
@@ -101,31 +126,47 @@ inline void gemm_bf16_by_rows(const GemmShape& s, const float* a, Index lda, con
 /// multiple of the rows of every tile.
 inline constexpr Index bf16_slice = 256, bf16_strip = 48;
 
-/// Scratch of gemm_bf16_outer for m rows of C, in words.
-inline Index gemm_bf16_outer_scratch(Index m) {
-  return bf16_slice / 2 * (round_up(m, bf16_strip) + pair_tile_table<bf16>().width);
+/// Scratch of gemm_bf16_outer for m rows and n columns of C, in words.
+inline Index gemm_bf16_outer_scratch(Index m, Index n) {
+  return bf16_slice / 2 * (round_up(m, bf16_strip) + round_up(n, pair_tile_table<bf16>().lanes));
+}
+
+/// Rounds the rows of B (k, n), k at most bf16_slice, to packed panels `width` columns wide; few rows at a
+/// time, so that memory is read in order.
+inline void round_slice(const PairTileTable<bf16>& tile, Index k, Index n, const Operand<float>& b,
+                        Index width, Pair16* panels) {
+  const Index depth = pairs(k), chunk = b.column_stride == 1 ? 8 : 64;
+  for (Index first = 0; first < k; first += chunk)
+    for (Index p = 0; p < n; p += width) {
+      const Index columns = std::min(width, n - p),
+                  w = width == bf16_strip ? bf16_strip : round_up(columns, tile.lanes);
+      tile.round_lanes(std::min(chunk, k - first), columns, b.at(first, p), b.row_stride, b.column_stride,
+                       panels + p * depth + first / 2 * w, w);
+    }
 }
 
 /// C (m, n) = A^T B in the calling thread, A (k, m), B (k, n).
 inline void gemm_bf16_outer(const GemmShape& s, const float* a, Index lda, const Operand<float>& b, float* c,
                             Index ldc, const TileEpilogue<float>& e, Pair16* scratch) {
   const auto& tile = pair_tile_table<bf16>();
-  Pair16* const panel = scratch;
-  Pair16* const strips = scratch + bf16_slice / 2 * tile.width;
-  for (Index begin = 0; begin < s.k; begin += bf16_slice) {
-    const Index count = std::min(bf16_slice, s.k - begin), depth = pairs(count);
-    for (Index i = 0; i < s.m; i += bf16_strip)
-      tile.round_lanes(count, std::min(bf16_strip, s.m - i), a + begin * lda + i, lda, 1, strips + i * depth,
-                       bf16_strip);
+  Pair16* const strips = scratch;
+  Pair16* const panels = scratch + bf16_slice / 2 * round_up(s.m, bf16_strip);
+  const Index slice = round_up(ceil_div(s.k, ceil_div(s.k, bf16_slice)), Index{16});
+  for (Index begin = 0; begin < s.k; begin += slice) {
+    const Index count = std::min(slice, s.k - begin), depth = pairs(count);
+    const Index end = begin + count;
+    const bool fetch = s.k - end >= count;
+    LinesAhead<float> ahead({a + end * lda, lda}, fetch ? s.m : 0, {b.at(end, 0), b.row_stride},
+                            fetch && b.column_stride == 1 ? s.n : 0);
+    round_slice(tile, count, s.m, {a + begin * lda, lda, 1}, bf16_strip, strips);
+    round_slice(tile, count, s.n, b.from(begin, 0), tile.width, panels);
     for (Index p = 0; p < s.n; p += tile.width) {
-      const Index columns = std::min(tile.width, s.n - p);
-      TileEpilogue<float> now = begin + count == s.k ? from_column(e, p) : TileEpilogue<float>{};
+      TileEpilogue<float> now = end == s.k ? from_column(e, p) : TileEpilogue<float>{};
       now.add = e.add || begin > 0;
-      tile.round_lanes(count, columns, b.at(begin, p), b.row_stride, b.column_stride, panel,
-                       round_up(columns, tile.lanes));
       for (Index i = 0; i < s.m; i += bf16_strip)
-        multiply_pair_panel(tile, std::min(bf16_strip, s.m - i), columns, depth,
-                            {strips + i * depth, 1, bf16_strip}, panel, c + i * ldc + p, ldc, now);
+        multiply_pair_panel(tile, std::min(bf16_strip, s.m - i), std::min(tile.width, s.n - p), depth,
+                            {strips + i * depth, 1, bf16_strip}, panels + p * depth, ahead, c + i * ldc + p,
+                            ldc, now);
     }
   }
 }
@@ -141,10 +182,10 @@ inline void gemm_bf16_by_parts(const GemmShape& s, const float* a, Index lda, co
   if (count() < pieces) rows = 96, columns = 256;
   if (count() < pieces) rows = 48, columns = 128;
   const Index m_cuts = ceil_div(s.m, rows), n_cuts = ceil_div(s.n, columns);
-  const Index depth = round_up(ceil_div(s.k, parts), bf16_slice);
+  const Index depth = round_up(ceil_div(s.k, parts), Index{16});
   parts = ceil_div(s.k, depth);
 
-  const Index blocks = count(), size = gemm_bf16_outer_scratch(rows);
+  const Index blocks = count(), size = gemm_bf16_outer_scratch(rows, columns);
   Scratch<Pair16> scratch(workers(blocks) * size);
   Scratch<float> partial(parts > 1 ? parts * s.m * s.n : 0);
   parallel_blocks(blocks, [&](Index block, int worker) {
@@ -166,7 +207,7 @@ inline void gemm_bf16_by_parts(const GemmShape& s, const float* a, Index lda, co
 
 /// Whether a product is large enough in all directions that rounding its operands pays.
 inline bool worth_rounding(const GemmShape& s) {
-  return s.m >= 32 && s.n >= 16 && s.k >= 16 && s.m * s.n * s.k > Index{1} << 18;
+  return std::min({s.m, s.n, s.k}) >= 32 && s.m * s.n * s.k > Index{1} << 18;
 }
 
 /// C (m, n) = epilogue(op(A) op(B)), m, n and k positive; op(A) and op(B) rounded to bf16, sums in float.

@@ -34,10 +34,11 @@ struct PairTileTable {
 
   /// c[r][j] = epilogue(sum over t < taps, x < pairs of the products of word a[r][offsets[t] + x * step] and
   /// word (t * pairs + x) * w + j of the panel), w = round_up(columns, lanes), for r < rows, j < columns. a
-  /// has rows(columns) readable pointers whatever `rows` is: repeat the last one.
+  /// has rows(columns) readable pointers whatever `rows` is: repeat the last one. In each step
+  /// the first lines of two rows of `ahead` are brought to the L2 cache.
   void (*product)(Index taps, const Index* offsets, Index pairs, Index step, const Pair16* const* a,
-                  const Pair16* panel, Index rows, float* const* c, Index columns,
-                  const TileEpilogue<float>& epilogue);
+                  const Pair16* panel, const TileRows<float>& ahead, Index rows, float* const* c,
+                  Index columns, const TileEpilogue<float>& epilogue);
 
   /// Rounds `rows` rows of n floats, ld apart, to rows of words, pitch apart: word x of row i holds elements
   /// 2 x and 2 x + 1. Each row ends with zeros up to whole vectors, which the pitch must leave room for.

@@ -3,8 +3,8 @@ namespace gram::cpu::GRAM_ISA {
 
 template <int R, int V>
 GRAM_KERNEL void pair_product_tile(Index taps, const Index* offsets, Index pairs, Index step,
-                                   const Pair16* const* a, const Pair16* panel, Index rows, float* const* c,
-                                   Index columns, const TileEpilogue<float>& e) {
+                                   const Pair16* const* a, const Pair16* panel, TileRows<float> ahead,
+                                   Index rows, float* const* c, Index columns, const TileEpilogue<float>& e) {
   for (Index i = 0; i < rows; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) __builtin_prefetch(c[i] + j * lanes<float>, 1);
@@ -14,6 +14,9 @@ GRAM_KERNEL void pair_product_tile(Index taps, const Index* offsets, Index pairs
 #pragma GCC unroll 12
     for (int i = 0; i < R; ++i) row[i] = a[i] + offsets[t];
     for (Index x = 0, at = 0; x < pairs; ++x, at += step, panel += V * lanes<float>) {
+      __builtin_prefetch(ahead.data, 0, 2);
+      __builtin_prefetch(ahead.data + ahead.stride, 0, 2);
+      ahead.data += 2 * ahead.stride;
       vec_u32 b[V];
 #pragma GCC unroll 4
       for (int j = 0; j < V; ++j) b[j] = load(panel + j * lanes<float>);
@@ -30,18 +33,18 @@ GRAM_KERNEL void pair_product_tile(Index taps, const Index* offsets, Index pairs
 
 template <class T>
 GRAM_KERNEL void pair_product(Index taps, const Index* offsets, Index pairs, Index step,
-                              const Pair16* const* a, const Pair16* panel, Index rows, float* const* c,
-                              Index columns, const TileEpilogue<float>& e) {
+                              const Pair16* const* a, const Pair16* panel, const TileRows<float>& ahead,
+                              Index rows, float* const* c, Index columns, const TileEpilogue<float>& e) {
   constexpr int few = tile_vectors == 4 ? 12 : 6;
   constexpr Index vector = lanes<float>;
   if (columns <= vector)
-    return pair_product_tile<12, 1>(taps, offsets, pairs, step, a, panel, rows, c, columns, e);
+    return pair_product_tile<12, 1>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
   if (columns <= 2 * vector)
-    return pair_product_tile<few, 2>(taps, offsets, pairs, step, a, panel, rows, c, columns, e);
+    return pair_product_tile<few, 2>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
   if constexpr (tile_vectors == 4) {
     if (columns <= 3 * vector)
-      return pair_product_tile<6, 3>(taps, offsets, pairs, step, a, panel, rows, c, columns, e);
-    pair_product_tile<6, 4>(taps, offsets, pairs, step, a, panel, rows, c, columns, e);
+      return pair_product_tile<6, 3>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
+    pair_product_tile<6, 4>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
   }
 }
 
