@@ -33,14 +33,14 @@ inline Index pair_pitch(Index k) { return (ceil_div(pairs(k), Index{16}) | 1) * 
 // has nothing to do while tiles are multiplied; so the next operands are asked for then. (LinesAhead is the
 // third.)
 struct NothingAhead {
-  TileRows<float> next(TileRows<float> otherwise) { return otherwise; }
+  TileRows<float> next(Index, TileRows<float> otherwise) { return otherwise; }
 };
 /// Consecutive lines, one for each step of a tile.
 class LinesInOrder {
  public:
   LinesInOrder(const float* begin, const float* end, Index steps)
       : at_(begin), end_(end), piece_(16 * steps) {}
-  TileRows<float> next(TileRows<float> otherwise) {
+  TileRows<float> next(Index, TileRows<float> otherwise) {
     if (at_ >= end_) return otherwise;
     const float* const from = at_;
     at_ += piece_;
@@ -67,7 +67,7 @@ void multiply_pair_panel(const PairTileTable<bf16>& tile, Index m, Index columns
       from[r] = a.data + row * a.row;
       to[r] = c + row * ldc;
     }
-    tile.product(1, &offset, pairs, a.step, from, panel, ahead.next({c, 0}), rows, to, columns, e);
+    tile.product(1, &offset, pairs, a.step, from, panel, ahead.next(pairs, {c, 0}), rows, to, columns, e);
   }
 }
 

@@ -64,18 +64,16 @@ inline WinogradPlan winograd_cheapest(const Conv2dShape& s, Index each_weight) {
   return best;
 }
 
-/// Transformed weights and gradients beyond this size leave the caches and take longer than they save.
-inline constexpr Index winograd_weight_limit = (Index{16} << 20) / Index{sizeof(float)};
-
 /// How to compute a convolution of floats; the input gradient through its winograd_gradient_shape. Depends on
-/// the shape alone.
+/// the shape alone. A weight that is transformed takes as long to write as 60 multiplications, and its matrix
+/// as long to read as 10.
 inline WinogradPlan winograd_plan(const Conv2dShape& s, WinogradWeights weights = WinogradWeights::made) {
-  if (weights == WinogradWeights::kept) return winograd_cheapest(s, 10);
-  const WinogradPlan plan = winograd_cheapest(s, 40);
-  return plan.products() * s.c * s.o <= winograd_weight_limit ? plan : WinogradPlan{s, 0};
+  return winograd_cheapest(s, weights == WinogradWeights::made ? 60 : 10);
 }
-/// How to compute the weight gradient.
-inline WinogradPlan winograd_weight_plan(const Conv2dShape& s) { return winograd_plan(s); }
+/// How to compute the weight gradient. With few channels the transforms of both maps cost what is saved.
+inline WinogradPlan winograd_weight_plan(const Conv2dShape& s) {
+  return std::min(s.c, s.o) >= 32 ? winograd_plan(s) : WinogradPlan{s, 0};
+}
 
 /// The plan, or the direct form where that is asked for.
 inline WinogradPlan allowed(const WinogradPlan& plan) {

@@ -62,9 +62,13 @@ void winograd_sum_by_parts(const WinogradWeightSteps<T>& steps, Index parts, T* 
     for (Index first = begin; first < end; first += steps.room) {
       const Index count = std::min(steps.room, end - first);
       steps.transform(first, count, maps, 0);
-      for (Index p = 0; p < steps.products; ++p)
+      for (Index p = 0; p < steps.products; ++p) {
+        const Index next = first + count, last = std::min(next + steps.room, end);
+        winograd_prefetch<0>(steps.plan, steps.x_grid, next, last, p, steps.products, steps.x);
+        winograd_prefetch<0>(steps.plan, steps.y_grid, next, last, p, steps.products, steps.dy);
         steps.multiply(p, 0, steps.o, count, maps, sums + part * steps.sums_size(), first > begin,
                        maps + size);
+      }
     }
   });
   const auto& tile = tile_table<T>();
