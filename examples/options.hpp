@@ -16,9 +16,10 @@ struct Options {
   double lambda = -0.8;  ///< weight of the decorrelation term; negative pushes the heads apart
   double learning_rate = 0;
   std::uint64_t seed = 1;
-  int threads = 0;         ///< 0: all processors
-  std::int64_t steps = 0;  ///< stop an epoch after so many steps; 0: all
-  std::string log = {};    ///< a CSV file
+  int threads = 0;                    ///< 0: all processors
+  std::string precision = "float32";  ///< of large products: float32 or bf16
+  std::int64_t steps = 0;             ///< stop an epoch after so many steps; 0: all
+  std::string log = {};               ///< a CSV file
 };
 
 /// Reads the command line into the defaults; prints help or an error and ends the program where that is asked

@@ -13,6 +13,7 @@ int main(int argc, char** argv) try {
       examples::parse(argc, argv, "Trains a network, by its name, on images of 32 x 32 pixels.",
                       {.model = "ga_vit_tiny", .epochs = 10, .learning_rate = 2e-3});
   if (o.threads) set_threads(o.threads);
+  if (o.precision == "bf16") set_product_precision(Precision::bf16);
 
   // Data: photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});

@@ -15,6 +15,7 @@ int main(int argc, char** argv) try {
       argc, argv, "Trains a ResNet with explicitly modelled attention on images of 32 x 32 pixels.",
       {.epochs = 10, .heads = 1, .learning_rate = 0.1});
   if (o.threads) set_threads(o.threads);
+  if (o.precision == "bf16") set_product_precision(Precision::bf16);
 
   // Data: photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});

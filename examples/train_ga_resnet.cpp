@@ -12,6 +12,7 @@ int main(int argc, char** argv) try {
   const examples::Options o = examples::parse(
       argc, argv, "Trains a GA-ResNet-29 on images of 32 x 32 pixels.", {.epochs = 10, .learning_rate = 0.1});
   if (o.threads) set_threads(o.threads);
+  if (o.precision == "bf16") set_product_precision(Precision::bf16);
 
   // Data: photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});

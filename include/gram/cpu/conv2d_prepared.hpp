@@ -14,17 +14,19 @@ struct PreparedWeights {
   Index winograd_tile = 0;  ///< 0: the direct form
 };
 
-/// y = epilogue(convolution of x). `kept` is made by the first call, and again when maps of another size or
-/// another setting want another form.
-template <class T>
-void conv2d_prepared(Cpu device, const Conv2dShape& s, const T* x, const T* weight, PreparedWeights<T>& kept,
+/// y = epilogue(convolution of x). `kept` is made of weight() by the first call, and again when maps of
+/// another size or another setting want another form; where there is none, it is empty.
+template <class T, class Weight>
+void conv2d_prepared(Cpu device, const Conv2dShape& s, const T* x, Weight&& weight, PreparedWeights<T>& kept,
                      const Conv2dEpilogue<std::type_identity_t<T>>& epilogue, T* y) {
   cpu::WinogradPlan plan{s, 0};
   if constexpr (std::is_same_v<T, float>)
     plan = cpu::allowed(cpu::winograd_plan(s, cpu::WinogradWeights::kept));
   const Index size = plan ? cpu::winograd_weights_size<accum_t<T>>(plan) : conv2d_packed_size<T>(s);
-  if (size == 0 || (!plan && product_precision() != Precision::float32))
-    return conv2d(device, s, x, weight, epilogue, y);
+  if (size == 0 || (!plan && product_precision() != Precision::float32)) {
+    kept.packed.reset();
+    return conv2d(device, s, x, static_cast<const T*>(weight()), epilogue, y);
+  }
   const bool fresh = !kept.packed || kept.isa != isa() || kept.winograd_tile != plan.tile;
   if (fresh) {
     kept.packed = std::make_unique<Scratch<accum_t<T>>>(size);
@@ -33,10 +35,10 @@ void conv2d_prepared(Cpu device, const Conv2dShape& s, const T* x, const T* weig
   accum_t<T>* const packed = kept.packed->data();
   if constexpr (std::is_same_v<T, float>)
     if (plan) {
-      if (fresh) cpu::winograd_pack(plan, cpu::WinogradKernel::forward, weight, packed);
+      if (fresh) cpu::winograd_pack(plan, cpu::WinogradKernel::forward, weight(), packed);
       return cpu::winograd_forward(plan, x, packed, epilogue, y);
     }
-  if (fresh) conv2d_pack(device, s, weight, packed);
+  if (fresh) conv2d_pack(device, s, static_cast<const T*>(weight()), packed);
   conv2d_with_packed(device, s, x, packed, epilogue, y);
 }
 

@@ -3,8 +3,10 @@
 // they are kept in the order that the kernel reads.
 #pragma once
 #include "gram/cpu/conv2d_prepared.hpp"
+#include "gram/ops/arithmetic.hpp"
 #include "gram/ops/conv2d.hpp"
 #include "gram/tensor/create.hpp"
+#include "gram/tensor/views.hpp"
 
 namespace gram {
 
@@ -18,21 +20,14 @@ class Conv2dInference {
   /// weight (O, Kh, Kw, C/G), bias (O) or {}; scale and shift (O), or {} for 1 and 0.
   Conv2dInference(const Tensor<T>& weight, const Tensor<T>& bias, const Conv2dOptions& options,
                   const Tensor<A>& scale, const Tensor<A>& shift)
-      : options_(options), weight_(weight.detach()), bias_(bias.defined() ? bias.detach() : bias) {
+      : options_(options),
+        weight_(weight.detach()),
+        scale_(scale),
+        bias_(bias.defined() ? bias.detach() : Tensor<T>{}) {
     if (!scale.defined()) return;
-    const Index outputs = weight.dim(0), size = weight.size() / outputs;
-    weight_ = weight.detach().to(Device::cpu()).clone();
-    const Tensor<A> s = scale.detach().to(Device::cpu()), t = shift.detach().to(Device::cpu());
-    const Tensor<T> b = bias.defined() ? bias.detach().to(Device::cpu()) : zeros<T>({outputs});
-    bias_ = Tensor<T>({outputs});
-    for (Index o = 0; o < outputs; ++o) {
-      const double factor = static_cast<double>(s.data()[o]);
-      for (T& w : weight_.span().subspan(static_cast<std::size_t>(o * size), static_cast<std::size_t>(size)))
-        w = static_cast<T>(static_cast<A>(factor * static_cast<double>(static_cast<A>(w))));
-      bias_.data()[o] = static_cast<T>(static_cast<A>(
-          factor * static_cast<double>(static_cast<A>(b.data()[o])) + static_cast<double>(t.data()[o])));
-    }
-    weight_ = weight_.to(weight.device()), bias_ = bias_.to(weight.device());
+    const auto factor = converted<double>(scale), constant = converted<double>(shift);
+    const auto sum = bias_.defined() ? add(mul(factor, converted<double>(bias_)), constant) : constant;
+    bias_ = converted<T>(sum);
   }
 
   /// x (N, H, W, C), residual (N, H', W', O) or {} -> (N, H', W', O). Throws what conv2d throws.
@@ -43,14 +38,28 @@ class Conv2dInference {
             residual.shape(), ", but the result has shape ", y.shape(), "; they must agree");
     const Conv2dEpilogue<T> epilogue{bias_.data(), residual.data(), relu};
     on(x.device(), [&](auto device) {
-      kernels::conv2d_prepared(device, shape, x.data(), weight_.data(), prepared_, epilogue, y.data());
+      kernels::conv2d_prepared(
+          device, shape, x.data(), [&] { return folded().data(); }, prepared_, epilogue, y.data());
     });
+    if (prepared_.packed) folded_ = {};
     return y;
   }
 
  private:
+  /// The weights times the scale of their output channel.
+  const Tensor<T>& folded() {
+    if (!scale_.defined()) return weight_;
+    if (!folded_.defined()) {
+      const auto factor = reshape(converted<double>(scale_), {-1, 1, 1, 1});
+      folded_ = converted<T>(mul(converted<double>(weight_), factor));
+    }
+    return folded_;
+  }
+
   Conv2dOptions options_;
-  Tensor<T> weight_, bias_;
+  Tensor<T> weight_;
+  Tensor<A> scale_;
+  Tensor<T> bias_, folded_;
   kernels::PreparedWeights<T> prepared_;
 };
 
