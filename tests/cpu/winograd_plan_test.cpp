@@ -43,6 +43,7 @@ TEST_CASE("the form is chosen by what was measured to be fastest") {
   CHECK(chosen(square(128, 32, 16, 16)) == 4);
   CHECK(chosen(square(1, 14, 256, 256)) == 2);
   CHECK(chosen(square(1, 7, 512, 512)) == 0);
+  CHECK(chosen(square(8, 7, 256, 256)) == 4);
   CHECK(chosen(square(8, 7, 512, 512)) == 2);
   CHECK(chosen(square(8, 7, 512, 512), cpu::WinogradWeights::kept) == 4);
   CHECK(chosen(square(8, 56, 8, 64)) == 0);

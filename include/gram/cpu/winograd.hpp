@@ -16,13 +16,15 @@
 // multiplications for each tile and product. A task takes 12 tiles from x to y: two rounds of the
 // micro-kernel, while V and M stay in the L2 cache and U streams through.
 //
-// Accuracy. The points are 0, infinity, +-1 (m = 2) or +-sqrt(1/2), +-sqrt(2) (m = 4): the usual +-1, +-2
-// have four times the error. Largest absolute error for outputs of unit variance, against double:
-//                                direct   F(2x2)   F(4x4)     input gradient: the same
-//    64 channels, 28 x 28         5e-6     2e-6     7e-6      weight gradient, relative to its largest
-//   256 channels, 14 x 14         9e-6     3e-6    1.1e-5     element: direct 4e-7, F(2x2) 5e-7,
-//   F(4x4) 1.5e-6
-// A value that is infinite or NaN spreads to its tile of outputs, as it does to fewer in the direct form.
+// Accuracy. The points are 0, infinity and +-1 (m = 2), or +-sqrt(1/2) and +-sqrt(2) (m = 4): with the usual
+// +-1 and +-2 the error is four to five times as large. Largest errors against double, inputs and dy of unit
+// variance, weights that keep it:
+//                                             direct   F(2x2)   F(4x4)
+//   y and dx, absolute, 64 channels            5e-6     2e-6     8e-6
+//                      256 channels            9e-6     3e-6     1.3e-5
+//   dw, relative to its largest element        4e-7     5e-7     1.5e-6
+// An infinite or NaN input can spoil all outputs of the tiles that look at it, not only the nine that it
+// spoils in the direct form.
 #pragma once
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
@@ -40,7 +42,8 @@ Index winograd_plane(Index rows, Index row) {
   return (ceil_div(rows * row, line) | 1) * line;
 }
 
-/// Elements of the transformed weights. As all packed matrices they are made for the instruction set in use.
+/// Elements of the transformed weights. They belong to a tile size and to the instruction set in use, but to
+/// no batch: who keeps them computes other batches with WinogradPlan{shape, tile}.
 template <class T>
 Index winograd_weights_size(const WinogradPlan& plan) {
   return plan.products() * tile_table<T>().packed_size(plan.shape.c, plan.shape.o);

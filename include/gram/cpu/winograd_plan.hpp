@@ -65,10 +65,10 @@ inline WinogradPlan winograd_cheapest(const Conv2dShape& s, Index each_weight) {
 }
 
 /// How to compute a convolution of floats; the input gradient through its winograd_gradient_shape. Depends on
-/// the shape alone. A weight that is transformed takes as long to write as 60 multiplications, and its matrix
+/// the shape alone. A weight that is transformed takes as long to write as 45 multiplications, and its matrix
 /// as long to read as 10.
 inline WinogradPlan winograd_plan(const Conv2dShape& s, WinogradWeights weights = WinogradWeights::made) {
-  return winograd_cheapest(s, weights == WinogradWeights::made ? 60 : 10);
+  return winograd_cheapest(s, weights == WinogradWeights::made ? 45 : 10);
 }
 /// How to compute the weight gradient. With few channels the transforms of both maps cost what is saved.
 inline WinogradPlan winograd_weight_plan(const Conv2dShape& s) {
