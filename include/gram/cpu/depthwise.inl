@@ -69,10 +69,8 @@ GRAM_KERNEL void depthwise_rows(const DepthwiseRows<T>& s, const T* weight, T* y
       vec<T> sum[P];
 #pragma GCC unroll 8
       for (int q = 0; q < P; ++q) {
-        if constexpr (K != 0) {  // the others have strides, or so few taps that nothing hides behind them
-          __builtin_prefetch(to + q * y_step, 1);
-          __builtin_prefetch(ahead + q * s.ahead_step, 0, 2);
-        }
+        __builtin_prefetch(to + q * y_step, 1);
+        __builtin_prefetch(ahead + q * s.ahead_step, 0, 2);
         sum[q] = start;
       }
       if constexpr (K == 0)
