@@ -164,9 +164,3 @@ TEST_CASE("NaN and infinity of an operand reach the rows and columns that they b
     });
   });
 }
-
-TEST_CASE("a program says which precision it multiplies with") {
-  CHECK(std::string(precision_name(Precision::bf16)) == "bf16");
-  CHECK(std::string(precision_name(Precision::float32)) == "float32");
-  CHECK((!has_bf16_products() || cpu::best_isa() == Isa::avx512));
-}

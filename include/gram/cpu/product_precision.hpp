@@ -29,14 +29,10 @@ inline Precision& product_precision_setting() {
 /// How large products of float operands multiply; at first float32.
 inline Precision product_precision() { return cpu::product_precision_setting(); }
 
-/// Chooses how large products of float operands multiply, in the whole program: linear layers, 1x1
-/// convolutions and matmul, forward and backward. Small products (see cpu::worth_rounding) and everything
-/// else stay float32. Works on every machine; has_bf16_products() says where bf16 is faster.
+/// Chooses how large products of float operands multiply, in the whole program: linear layers, matmul and
+/// direct convolutions, forward and backward. Small ones (see cpu::worth_rounding) and everything else stay
+/// float32. Works on every machine; has_bf16_products() says where bf16 is faster.
 inline void set_product_precision(Precision precision) { cpu::product_precision_setting() = precision; }
-
-inline const char* precision_name(Precision precision) {
-  return precision == Precision::bf16 ? "bf16" : "float32";
-}
 
 /// Whether this machine multiplies bf16 pairs in one instruction (AVX512-BF16).
 inline bool has_bf16_products() {
