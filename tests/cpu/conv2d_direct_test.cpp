@@ -30,6 +30,7 @@ const Conv2dShape cases[] = {
     {.n = 2, .h = 8, .w = 8, .c = 5, .o = 18, .kh = 1, .kw = 1, .stride = 2},
     {.n = 2, .h = 8, .w = 9, .c = 20, .o = 18, .kh = 3, .kw = 3, .stride = 2, .padding = 1},
     {.n = 2, .h = 12, .w = 12, .c = 5, .o = 18, .kh = 4, .kw = 4, .stride = 4},
+    {.n = 2, .h = 9, .w = 10, .c = 5, .o = 18, .kh = 4, .kw = 4, .stride = 2, .padding = 1},
     {.n = 1, .h = 60, .w = 50, .c = 5, .o = 24, .kh = 3, .kw = 4, .stride = 2, .padding = 3},
     {.n = 1, .h = 70, .w = 60, .c = 24, .o = 7, .kh = 3, .kw = 3, .padding = 1},
     {.n = 20, .h = 4, .w = 4, .c = 5, .o = 33, .kh = 4, .kw = 4, .padding = 2}};

@@ -67,9 +67,9 @@ void for_each_layout(F f) {
 
 // One of each driver and its seams: serial, by columns, by rows (many and few blocks), by parts, tails
 // everywhere.
-const GemmShape shapes[] = {{1, 1, 1},    {0, 5, 3},     {5, 0, 3},     {7, 9, 0},
-                            {5, 3, 2},    {13, 70, 31},  {40, 300, 12}, {70, 520, 5},
-                            {97, 67, 45}, {400, 130, 9}, {6200, 3, 8},  {20, 70, 600}};
+const GemmShape shapes[] = {{1, 1, 1},    {0, 5, 3},     {5, 0, 3},     {7, 9, 0},    {5, 3, 2},
+                            {13, 70, 31}, {40, 300, 12}, {70, 520, 5},  {97, 67, 45}, {400, 130, 9},
+                            {6200, 3, 8}, {20, 70, 600}, {20, 30, 200}, {30, 40, 300}};
 
 }  // namespace
 
