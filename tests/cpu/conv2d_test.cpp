@@ -64,7 +64,7 @@ TEST_CASE("3x3 convolutions of floats take Winograd's form where it pays, and th
   const test::ConvProblem<float> p(s);
   const auto run = [&] {
     std::vector results{p.before(s.y_size()), p.before(s.x_size()), p.before(s.weight_size())};
-    kernels::conv2d<float>(Cpu{}, s, p.x.data(), p.weight.data(), p.bias.data(), results[0].data());
+    kernels::conv2d<float>(Cpu{}, s, p.x.data(), p.weight.data(), {.bias = p.bias.data()}, results[0].data());
     kernels::conv2d_grad_input(Cpu{}, s, p.weight.data(), p.dy.data(), results[1].data(), true);
     kernels::conv2d_grad_weight(Cpu{}, s, p.x.data(), p.dy.data(), results[2].data(), true);
     return results;
