@@ -8,6 +8,10 @@
 
 #include "gram/core/error.hpp"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace gram {
 
 /// Counters of the caching allocator, in bytes and calls since the program started.
@@ -91,11 +95,26 @@ class CachingAllocator {
     return top * 4 + ((size >> (top - 2)) & 3U);
   }
 
+  /// Memory for which the system is asked to use huge pages where that is worth it: kernels that wait for
+  /// memory then read a tenth faster.
+  static void* aligned(std::size_t size) {
+#if defined(__linux__)
+    constexpr std::size_t huge_page = std::size_t{2} << 20;
+    if (size >= 2 * huge_page) {
+      const std::size_t pages = (size + huge_page - 1) / huge_page * huge_page;
+      void* const memory = std::aligned_alloc(huge_page, pages);
+      if (memory) madvise(memory, pages, MADV_HUGEPAGE);  // advice: it may be refused
+      return memory;
+    }
+#endif
+    return std::aligned_alloc(alignment, size);
+  }
+
   void* from_system(std::size_t size) {
-    void* memory = std::aligned_alloc(alignment, size);
+    void* memory = aligned(size);
     if (!memory) {
       trim_locked();
-      memory = std::aligned_alloc(alignment, size);
+      memory = aligned(size);
     }
     require<MemoryError>(memory, "memory: the system refused ", size, " bytes; ", stats_.in_use,
                          " bytes in use, ", stats_.cached, " cached");
