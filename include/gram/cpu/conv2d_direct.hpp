@@ -71,8 +71,8 @@ struct SourceWindow {
   }
 };
 
-/// Steps through the output pixels of a block, row by row, and gives the pointers a tile needs. X is the type of
-/// the copies.
+/// Steps through the output pixels of a block, row by row, and gives the pointers a tile needs. X is the type
+/// of the copies.
 template <class T, class X = T>
 class PixelWalk {
  public:
