@@ -174,9 +174,9 @@ def measure(o, row, best, peak):
 
 NOTES = """
 Images/s: median over the pairs of each process's median step, and the best step in brackets; ratio: gram over PyTorch, median of the pairs.
-Peak: share of the multiply-add peak by what is executed: 2 x multiply-accumulates of the forward pass, 3 x that for a training step; gram computes
-the heads of a network together, with fewer of them than the textbook form, which is counted for PyTorch. Memory, MB: tensors and scratch of gram, the
-most its whole process was resident, and how much PyTorch's process grew from before the network was made.
+Peak: share of the multiply-add peak by what is executed: 2 x multiply-accumulates of the forward pass, 3 x that for a training step;
+3x3 convolutions count as direct ones, so that Winograd's form can exceed 100 %; gram computes the heads of a network together,
+with fewer of them than the textbook form, which is counted for PyTorch. Memory, MB: tensors and scratch of gram, the most its whole process was resident, and how much PyTorch's process grew from before the network was made.
 """
 
 
