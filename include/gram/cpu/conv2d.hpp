@@ -5,6 +5,7 @@
 #include "gram/cpu/conv2d_patches.hpp"
 #include "gram/cpu/conv2d_rounded.hpp"
 #include "gram/cpu/conv2d_weight.hpp"
+#include "gram/cpu/conv2d_weight_bf16.hpp"
 #include "gram/cpu/sum_rows.hpp"
 #include "gram/cpu/winograd_weight.hpp"
 
@@ -86,9 +87,11 @@ void conv2d_grad_weight(Cpu device, const Conv2dShape& s, const T* x, const T* d
   } else if (cpu::prefers_patches(s, cpu::tile_table<T>().lanes)) {
     cpu::patch_weight(s, x, dy, dw, add);
   } else {
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<T, float>) {
       if (const auto plan = cpu::allowed(cpu::winograd_weight_plan(s)))
         return cpu::winograd_grad_weight(plan, x, dy, dw, add);
+      if (cpu::rounds(s)) return cpu::correlate_pixels_rounded(s, x, dy, dw, add);
+    }
     cpu::correlate_pixels(s, x, dy, dw, add);
   }
 }
