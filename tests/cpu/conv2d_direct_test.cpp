@@ -84,7 +84,8 @@ TEST_CASE_TEMPLATE("the phases of the input gradient together are the input grad
       const test::ConvProblem<T> problem(s);
       for (const bool add : {false, true}) {
         const Tensor<T> dx = problem.before(s.x_size());
-        cpu::correlate_backward(s, problem.weight.data(), problem.dy.data(), dx.data(), add);
+        cpu::correlate_backward<cpu::PlainWords<T>>(s, problem.weight.data(), problem.dy.data(), dx.data(),
+                                                    add);
         CHECK(test::close(dx, problem.dx(add), test::conv_tolerance<T>));
       }
     }

@@ -75,8 +75,53 @@ TEST_CASE("weights are prepared again for another form: other maps, the direct m
   CHECK(asked == 2);
   set_product_precision(Precision::bf16);
   twice(large, p, kept, asked);
-  CHECK(asked == 4);
+  CHECK(asked == 3);
+  CHECK(kept.rounded != nullptr);
   CHECK(kept.packed == nullptr);
-  set_product_precision(Precision::float32);
   set_convolution_method(ConvolutionMethod::automatic);
+  set_product_precision(Precision::float32);
+  twice(large, p, kept, asked);
+  CHECK(asked == 4);
+  CHECK(kept.winograd_tile != 0);
+  CHECK(kept.rounded == nullptr);
+}
+
+TEST_CASE("prepared convolutions in bf16 are those of conv2d, from weights of half the size") {
+  const Conv2dShape shapes[] = {
+      {.n = 2, .h = 9, .w = 7, .c = 12, .o = 18, .kh = 3, .kw = 3, .stride = 2, .padding = 1},
+      {.n = 40, .h = 9, .w = 7, .c = 64, .o = 40, .kh = 1, .kw = 1},
+      {.n = 2, .h = 9, .w = 7, .c = 32, .o = 64, .kh = 3, .kw = 3, .padding = 1, .groups = 8}};
+  set_product_precision(Precision::bf16);
+  test::for_each_isa([&] {
+    for (const Conv2dShape& s : shapes) {
+      const test::ConvProblem<float> p(s);
+      std::vector<float> expected(static_cast<std::size_t>(s.y_size()));
+      kernels::conv2d<float>(Cpu{}, s, p.x.data(), p.weight.data(), {.bias = p.bias.data(), .relu = true},
+                             expected.data());
+      kernels::PreparedWeights<float> kept;
+      int asked = 0;
+      CHECK(twice(s, p, kept, asked) == expected);
+      CHECK(asked == 1);
+      CHECK(kept.rounded != nullptr);
+      CHECK(kept.packed == nullptr);
+    }
+  });
+  set_product_precision(Precision::float32);
+}
+
+TEST_CASE(
+    "kept weights are rounded whatever the number of pixels: who changes the batch does not prepare again") {
+  Conv2dShape s{.n = 1, .h = 1, .w = 1, .c = 64, .o = 48, .kh = 1, .kw = 1};
+  set_product_precision(Precision::bf16);
+  kernels::PreparedWeights<float> kept;
+  int asked = 0;
+  for (const Index n : {1, 5, 8, 300, 1}) {
+    s.n = n;
+    const test::ConvProblem<float> p(s);
+    std::vector<float> y(static_cast<std::size_t>(s.y_size()));
+    kernels::conv2d_prepared(
+        Cpu{}, s, p.x.data(), [&] { return ++asked, p.weight.data(); }, kept, {}, y.data());
+  }
+  CHECK(asked == 1);
+  set_product_precision(Precision::float32);
 }

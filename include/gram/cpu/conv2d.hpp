@@ -2,9 +2,10 @@
 // Convolution on channels-last maps: x (N, H, W, C), weight (O, Kh, Kw, C/G), y (N, H', W', O). bf16 is
 // computed in float.
 #pragma once
-#include "gram/cpu/conv2d_packed.hpp"
 #include "gram/cpu/conv2d_patches.hpp"
+#include "gram/cpu/conv2d_rounded.hpp"
 #include "gram/cpu/conv2d_weight.hpp"
+#include "gram/cpu/conv2d_weight_bf16.hpp"
 #include "gram/cpu/sum_rows.hpp"
 #include "gram/cpu/winograd_weight.hpp"
 
@@ -26,9 +27,15 @@ void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight,
     gemm(device, {s.n * s.h * s.w, s.o, s.c}, x, s.c, false, weight, s.c, true, y, s.o,
          cpu::tile_epilogue(epilogue, y));
   } else {
-    if constexpr (std::is_same_v<T, float>)
-      if (const auto plan = cpu::allowed(cpu::winograd_plan(s)))
+    if constexpr (std::is_same_v<T, float>) {
+      if (const auto plan = cpu::forward_plan(s, cpu::WinogradWeights::made))
         return cpu::winograd_convolve(plan, cpu::WinogradKernel::forward, x, weight, epilogue, y);
+      if (cpu::rounds(s)) {
+        Scratch<cpu::Pair16> rounded(conv2d_rounded_size(s));
+        conv2d_round(device, s, weight, rounded.data());
+        return conv2d_with_rounded(device, s, x, rounded.data(), epilogue, y);
+      }
+    }
     Scratch<T> packed(conv2d_packed_size<T>(s));
     conv2d_pack(device, s, weight, packed.data());
     conv2d_with_packed(device, s, x, packed.data(), epilogue, y);
@@ -52,11 +59,13 @@ void conv2d_grad_input(Cpu device, const Conv2dShape& s, const T* weight, const 
   } else if (cpu::is_dense_pointwise(s)) {
     cpu::pointwise_input(s, weight, dy, dx, add);
   } else {
-    if constexpr (std::is_same_v<T, float>)
-      if (const auto plan = cpu::allowed(cpu::winograd_plan(cpu::winograd_gradient_shape(s))))
+    if constexpr (std::is_same_v<T, float>) {
+      if (const auto plan = cpu::gradient_plan(s))
         return cpu::winograd_convolve(plan, cpu::WinogradKernel::flipped, dy, weight,
                                       {.residual = add ? dx : nullptr}, dx);
-    cpu::correlate_backward(s, weight, dy, dx, add);
+      if (cpu::rounds_gradient(s)) return cpu::correlate_backward<cpu::RoundedWords>(s, weight, dy, dx, add);
+    }
+    cpu::correlate_backward<cpu::PlainWords<T>>(s, weight, dy, dx, add);
   }
 }
 
@@ -78,9 +87,11 @@ void conv2d_grad_weight(Cpu device, const Conv2dShape& s, const T* x, const T* d
   } else if (cpu::prefers_patches(s, cpu::tile_table<T>().lanes)) {
     cpu::patch_weight(s, x, dy, dw, add);
   } else {
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<T, float>) {
       if (const auto plan = cpu::allowed(cpu::winograd_weight_plan(s)))
         return cpu::winograd_grad_weight(plan, x, dy, dw, add);
+      if (cpu::rounds(s)) return cpu::correlate_pixels_rounded(s, x, dy, dw, add);
+    }
     cpu::correlate_pixels(s, x, dy, dw, add);
   }
 }

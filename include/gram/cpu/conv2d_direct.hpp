@@ -4,12 +4,15 @@
 // own, and runs the micro-kernel: each tap of the kernel is an offset into the copy, the same for all pixels.
 // Where no pixel looks beyond the map, the map itself is read. Taps side by side in memory, as all taps of a
 // kernel row without dilation, are one tap of greater depth.
+//
+// With operands rounded to bf16 the copy is the rounding: it is always made, and holds words of two channels.
 #pragma once
 #include <span>
 
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/conv2d_tile.hpp"
+#include "gram/cpu/conv2d_window_bf16.hpp"
 #include "gram/cpu/gemm_serial.hpp"
 
 namespace gram::cpu {
@@ -68,6 +71,27 @@ struct SourceWindow {
                   MapView<T>{image + i * c.h.in * c.w.in * channels, c.h.in, c.w.in, channels}, y0, rows,
                   c.w.first, columns(), c.in, scratch + i * size, c.in);
     return {scratch, size, columns() * c.in, c.in};
+  }
+};
+
+/// What a block of outputs looks at, rounded.
+struct RoundedWindow {
+  const Correlation& c;
+
+  static constexpr bool in_place = false;
+  Index columns() const { return c.w.span(c.w.out); }
+  Index size(const PixelBlocks& blocks) const {
+    return blocks.images * c.h.span(blocks.rows) * columns() * pairs(c.in) + pair_tile_table<bf16>().lanes;
+  }
+  Source<Pair16> operator()(const float* x, const PixelBlocks::Block& block, Index group,
+                            Pair16* scratch) const {
+    const Index channels = c.groups * c.in, pixel = pairs(c.in), map = c.h.in * c.w.in * channels;
+    const Index rows = c.h.span(block.rows), size = rows * columns() * pixel;
+    for (Index i = 0; i < block.images; ++i)
+      round_window(pair_tile_table<bf16>(),
+                   {x + (block.image + i) * map + group * c.in, c.h.in, c.w.in, channels},
+                   c.h.first + block.y * c.h.stride, rows, c.w.first, columns(), c.in, scratch + i * size);
+    return {scratch, size, columns() * pixel, pixel};
   }
 };
 
@@ -146,6 +170,39 @@ void pack_backward(const Conv2dShape& s, const Correlation& c, const T* weight, 
   });
 }
 
+/// How correlate multiplies: T as it is,
+template <class T>
+struct PlainWords {
+  using Word = T;
+  static const TileTable<T>& tile() { return tile_table<T>(); }
+  static Index count(Index channels) { return channels; }  ///< words of a pixel
+  static SourceWindow<T> window(const Correlation& c) { return {c, c.inside()}; }
+  static Index weights_size(const Correlation& c) { return packed_weights_size<T>(c); }
+  static void pack(const Conv2dShape& s, const Correlation& c, const T* weight, T* panels) {
+    pack_backward(s, c, weight, panels);
+  }
+  static void product(Index taps, const Index* offsets, Index depth, const T* const* from, const T* panel,
+                      Index rows, T* const* to, Index columns, const TileEpilogue<T>& e) {
+    tile().product(taps, offsets, depth, from, panel, rows, to, columns, e);
+  }
+};
+/// or floats rounded to bf16.
+struct RoundedWords {
+  using Word = Pair16;
+  static const PairTileTable<bf16>& tile() { return pair_tile_table<bf16>(); }
+  static Index count(Index channels) { return pairs(channels); }
+  static RoundedWindow window(const Correlation& c) { return {c}; }
+  static Index weights_size(const Correlation& c) { return rounded_weights_size(c); }
+  static void pack(const Conv2dShape& s, const Correlation& c, const float* weight, Pair16* words) {
+    round_backward(s, c, weight, words);
+  }
+  static void product(Index taps, const Index* offsets, Index depth, const Pair16* const* from,
+                      const Pair16* panel, Index rows, float* const* to, Index columns,
+                      const TileEpilogue<float>& e) {
+    tile().product(taps, offsets, depth, 1, from, panel, {to[0], 0}, rows, to, columns, e);
+  }
+};
+
 /// The taps of one of several correlations with a common input, as offsets in what a task looks at.
 struct PhaseTaps {
   Index count, depth;  ///< taps, those side by side taken for one, and values of each
@@ -157,20 +214,22 @@ struct PhaseTaps {
 /// phases of an input gradient, or one correlation. Their weights lie one after the other. A task finishes
 /// all phases of its rows, so it copies their input once and leaves no gaps in the rows it writes. The
 /// epilogue's bias has groups * out values. With epilogue.add, pixels without taps are left alone.
-template <class T>
-void correlate(std::span<const Correlation> phases, const T* x, const T* panels, TileEpilogue<T> epilogue,
-               T* y) {
+template <class Words, class T>
+void correlate(std::span<const Correlation> phases, const T* x, const typename Words::Word* panels,
+               TileEpilogue<T> epilogue, T* y) {
+  using Word = typename Words::Word;
   epilogue.base = y;
-  const auto& tile = tile_table<T>();
+  const auto& tile = Words::tile();
   const Correlation c = cover(phases);  // of `c` the taps and outputs are not those of any phase
-  const SourceWindow<T> window{c, c.inside()};
-  const Index row_size = c.h.stride * window.columns() * c.in * static_cast<Index>(sizeof(T));
+  const auto window = Words::window(c);
+  const Index pixel = Words::count(c.in);
+  const Index row_size = c.h.stride * window.columns() * pixel * static_cast<Index>(sizeof(Word));
   const Index bytes = (Index{192} << 10) / static_cast<Index>(phases.size());
   const auto blocks = PixelBlocks::cut(c.n, c.h.out, bytes / std::max<Index>(1, row_size), 16);
   const Index tasks = blocks.count() * c.groups, size = round_up(window.size(blocks), 16);
-  Scratch<T> scratch(workers(tasks) * size);
+  Scratch<Word> scratch(workers(tasks) * size);
 
-  const Index pitch = window.in_place ? c.groups * c.in : c.in;
+  const Index pitch = window.in_place ? c.groups * pixel : pixel;
   const Index line = pitch * (window.in_place ? c.w.in : window.columns());
   Index all_taps = 0;
   for (const Correlation& phase : phases) all_taps += phase.taps();
@@ -178,22 +237,22 @@ void correlate(std::span<const Correlation> phases, const T* x, const T* panels,
   Scratch<PhaseTaps> plan(static_cast<Index>(phases.size()));
   Index number = 0, first = 0, packed = 0;
   for (const Correlation& phase : phases) {
-    const bool merged = phase.w.dilation == 1 && pitch == c.in;  // the taps of a kernel row lie side by side
+    const bool merged = phase.w.dilation == 1 && pitch == pixel;  // the taps of a kernel row lie side by side
     const Index taps_w = merged ? std::min<Index>(1, phase.w.taps) : phase.w.taps,
                 taps = phase.h.taps * taps_w;
-    plan[number++] = {taps, merged ? phase.w.taps * c.in : c.in, first, packed};
+    plan[number++] = {taps, merged ? phase.w.taps * pixel : pixel, first, packed};
     for (Index t = 0; t < taps; ++t)
       offsets[first + t] = (phase.h.first - c.h.first + t / taps_w * phase.h.dilation) * line +
                            (phase.w.first - c.w.first + t % taps_w * phase.w.dilation) * pitch;
     first += taps;
-    packed += packed_weights_size<T>(phase);
+    packed += Words::weights_size(phase);
   }
 
   parallel_blocks(tasks, [&](Index task, int worker) {
     const Index g = task % c.groups;
     const auto block = blocks[task / c.groups];
-    const Source<T> source =
-        c.taps() ? window(x, block, g, scratch.data() + worker * size) : Source<T>{x, 0, 0, 0};
+    const Source<Word> source =
+        c.taps() ? window(x, block, g, scratch.data() + worker * size) : Source<Word>{nullptr, 0, 0, 0};
     for (std::size_t i = 0; i < phases.size(); ++i) {
       const Correlation& phase = phases[i];
       const PhaseTaps& taps = plan[static_cast<Index>(i)];
@@ -201,18 +260,18 @@ void correlate(std::span<const Correlation> phases, const T* x, const T* panels,
       mine.rows = std::min(block.rows, phase.h.out - block.y);
       if (mine.rows <= 0 || (taps.count == 0 && epilogue.add)) continue;
       const Index depth = taps.count * taps.depth;
+      const Word* const matrix = panels + taps.panels + g * depth * round_up(c.out, tile.lanes);
       for (Index p = 0; p < c.out; p += tile.width) {
         const Index columns = std::min(tile.width, c.out - p), tall = tile.rows(columns);
         const TileEpilogue<T> e = from_column(epilogue, g * c.out + p);
-        const T* const panel = panels + taps.panels + g * tile.packed_size(depth, c.out) + p * depth;
-        const T* from[TileTable<T>::max_rows];
+        const Word* from[TileTable<T>::max_rows];
         T* to[TileTable<T>::max_rows];
-        PixelWalk<T> walk(phase, mine, source, y + g * c.out + p);
+        PixelWalk<T, Word> walk(phase, mine, source, y + g * c.out + p);
         for (Index left = walk.pixels(); left > 0; left -= tall) {
           const Index rows = std::min(tall, left);
           walk.next(rows, tall, from, to);
-          tile.product(taps.count, offsets.data() + taps.first, taps.depth, from, panel, rows, to, columns,
-                       e);
+          Words::product(taps.count, offsets.data() + taps.first, taps.depth, from, matrix + p * depth, rows,
+                         to, columns, e);
         }
       }
     }
@@ -221,22 +280,22 @@ void correlate(std::span<const Correlation> phases, const T* x, const T* panels,
 
 template <class T>
 void correlate(const Correlation& c, const T* x, const T* panels, const TileEpilogue<T>& epilogue, T* y) {
-  correlate<T>(std::span(&c, 1), x, panels, epilogue, y);
+  correlate<PlainWords<T>, T>(std::span(&c, 1), x, panels, epilogue, y);
 }
 
 /// dx (+)= the input gradient.
-template <class T>
+template <class Words, class T>
 void correlate_backward(const Conv2dShape& s, const T* weight, const T* dy, T* dx, bool add) {
   const auto phases = backward_correlations(s);
   Index size = 0;
-  for (const Correlation& c : phases) size += packed_weights_size<T>(c);
-  Scratch<T> panels(size);
+  for (const Correlation& c : phases) size += Words::weights_size(c);
+  Scratch<typename Words::Word> packed(size);
   size = 0;
   for (const Correlation& c : phases) {
-    pack_backward(s, c, weight, panels.data() + size);
-    size += packed_weights_size<T>(c);
+    Words::pack(s, c, weight, packed.data() + size);
+    size += Words::weights_size(c);
   }
-  correlate<T>(phases, dy, panels.data(), {.add = add}, dx);
+  correlate<Words, T>(phases, dy, packed.data(), {.add = add}, dx);
 }
 
 }  // namespace gram::cpu

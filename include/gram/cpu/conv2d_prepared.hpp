@@ -6,12 +6,17 @@
 
 namespace gram::kernels {
 
-/// The weights of a convolution in the order that its kernel reads, kept from call to call.
+/// The weights of a convolution in the order that its kernel reads, kept from call to call: as floats, or as
+/// pairs of bf16 where products round their operands.
 template <class T>
 struct PreparedWeights {
   std::unique_ptr<Scratch<accum_t<T>>> packed;
+  std::unique_ptr<Scratch<cpu::Pair16>> rounded;
   Isa isa = Isa::base;      ///< what the order is for
   Index winograd_tile = 0;  ///< 0: the direct form
+
+  bool kept() const { return packed || rounded; }
+  void clear() { packed.reset(), rounded.reset(); }
 };
 
 /// y = epilogue(convolution of x). `kept` is made of weight() by the first call, and again when maps of
@@ -20,18 +25,26 @@ template <class T, class Weight>
 void conv2d_prepared(Cpu device, const Conv2dShape& s, const T* x, Weight&& weight, PreparedWeights<T>& kept,
                      const Conv2dEpilogue<std::type_identity_t<T>>& epilogue, T* y) {
   cpu::WinogradPlan plan{s, 0};
+  bool rounds = false;
+  if constexpr (std::is_same_v<T, float>) {
+    plan = cpu::forward_plan(s, cpu::WinogradWeights::kept);
+    rounds = !plan && cpu::rounds(s);
+  }
+  if (kept.isa != isa() || kept.winograd_tile != plan.tile || rounds != (kept.rounded != nullptr))
+    kept.clear();
+  const bool fresh = !kept.kept();
+  kept.isa = isa(), kept.winograd_tile = plan.tile;
   if constexpr (std::is_same_v<T, float>)
-    plan = cpu::allowed(cpu::winograd_plan(s, cpu::WinogradWeights::kept));
+    if (rounds) {
+      if (fresh) {
+        kept.rounded = std::make_unique<Scratch<cpu::Pair16>>(conv2d_rounded_size(s));
+        conv2d_round(device, s, weight(), kept.rounded->data());
+      }
+      return conv2d_with_rounded(device, s, x, kept.rounded->data(), epilogue, y);
+    }
   const Index size = plan ? cpu::winograd_weights_size<accum_t<T>>(plan) : conv2d_packed_size<T>(s);
-  if (size == 0 || (!plan && product_precision() != Precision::float32)) {
-    kept.packed.reset();
-    return conv2d(device, s, x, static_cast<const T*>(weight()), epilogue, y);
-  }
-  const bool fresh = !kept.packed || kept.isa != isa() || kept.winograd_tile != plan.tile;
-  if (fresh) {
-    kept.packed = std::make_unique<Scratch<accum_t<T>>>(size);
-    kept.isa = isa(), kept.winograd_tile = plan.tile;
-  }
+  if (size == 0) return conv2d(device, s, x, static_cast<const T*>(weight()), epilogue, y);
+  if (fresh) kept.packed = std::make_unique<Scratch<accum_t<T>>>(size);
   accum_t<T>* const packed = kept.packed->data();
   if constexpr (std::is_same_v<T, float>)
     if (plan) {

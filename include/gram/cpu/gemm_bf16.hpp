@@ -13,7 +13,7 @@
 #pragma once
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
-#include "gram/cpu/gemm_serial.hpp"
+#include "gram/cpu/gemm_parts.hpp"
 #include "gram/cpu/tile_bf16.hpp"
 
 namespace gram::cpu {
@@ -90,23 +90,32 @@ inline void gemm_bf16_by_columns(const GemmShape& s, const float* a, Index lda, 
   });
 }
 
-inline void gemm_bf16_by_rows(const GemmShape& s, const float* a, Index lda, const Operand<float>& b,
-                              float* c, Index ldc, const TileEpilogue<float>& e) {
-  const auto& tile = pair_tile_table<bf16>();
-  const Index depth = pairs(s.k), pitch = pair_pitch(s.k);
-  const Index panels = ceil_div(s.n, tile.width), chunk = 256, chunks = ceil_div(s.k, chunk);
-  Scratch<Pair16> packed(depth * round_up(s.n, tile.lanes));
-  parallel_blocks(panels * chunks, [&](Index block, int) {
-    const Index p = block / chunks * tile.width, columns = std::min(tile.width, s.n - p);
-    const Index first = block % chunks * chunk, w = round_up(columns, tile.lanes);
-    tile.round_lanes(std::min(chunk, s.k - first), columns, b.at(first, p), b.row_stride, b.column_stride,
-                     packed.data() + p * depth + pairs(first) * w, w);
-  });
+/// Words of a rounded and packed (k, n) matrix.
+inline Index rounded_size(Index k, Index n) { return pairs(k) * round_up(n, pair_tile_table<bf16>().lanes); }
 
+/// Rounds and packs op(B) (k, n) over all threads.
+inline void gemm_bf16_pack(Index k, Index n, const Operand<float>& b, Pair16* packed) {
+  const auto& tile = pair_tile_table<bf16>();
+  const Index panels = ceil_div(n, tile.width), chunk = 256, chunks = ceil_div(k, chunk);
+  parallel_blocks(panels * chunks, [&](Index block, int) {
+    const Index p = block / chunks * tile.width, columns = std::min(tile.width, n - p);
+    const Index first = block % chunks * chunk, w = round_up(columns, tile.lanes);
+    tile.round_lanes(std::min(chunk, k - first), columns, b.at(first, p), b.row_stride, b.column_stride,
+                     packed + p * pairs(k) + pairs(first) * w, w);
+  });
+}
+
+/// C = epilogue(A B) with B rounded and packed.
+inline void gemm_bf16_packed(const GemmShape& s, const float* a, Index lda, const Pair16* packed, float* c,
+                             Index ldc, const TileEpilogue<float>& e) {
+  if (s.m == 0) return;
+  const auto& tile = pair_tile_table<bf16>();
+  const Index depth = pairs(s.k), pitch = pair_pitch(s.k), panels = ceil_div(s.n, tile.width);
   constexpr Index l2_part = 192 * 1024 / sizeof(Pair16), step = PairTileTable<bf16>::max_rows;
   const Index fitting = std::min<Index>(384, l2_part / pitch);
   const Index rows = round_up(std::clamp<Index>(std::min(fitting, ceil_div(s.m, 8)), 1, s.m), step);
-  const Index blocks = ceil_div(s.m, rows), cuts = blocks >= 16 ? 1 : std::min<Index>(panels, 4);
+  const Index blocks = ceil_div(s.m, rows),
+              cuts = blocks >= 16 ? 1 : std::min<Index>(panels, blocks == 1 ? 16 : 4);
   const Index span = ceil_div(panels, cuts), size = rows * pitch;
   Scratch<Pair16> scratch(workers(blocks * cuts) * size);
   parallel_blocks(blocks * cuts, [&](Index block, int worker) {
@@ -117,9 +126,16 @@ inline void gemm_bf16_by_rows(const GemmShape& s, const float* a, Index lda, con
     Pair16* const left = scratch.data() + worker * size;
     tile.round_rows(m, s.k, a + i * lda, lda, left, pitch);
     for (Index p = first * tile.width; p < std::min(s.n, last * tile.width); p += tile.width)
-      multiply_pair_panel(tile, m, std::min(tile.width, s.n - p), depth, {left, pitch, 1},
-                          packed.data() + p * depth, ahead, c + i * ldc + p, ldc, from_column(e, p));
+      multiply_pair_panel(tile, m, std::min(tile.width, s.n - p), depth, {left, pitch, 1}, packed + p * depth,
+                          ahead, c + i * ldc + p, ldc, from_column(e, p));
   });
+}
+
+inline void gemm_bf16_by_rows(const GemmShape& s, const float* a, Index lda, const Operand<float>& b,
+                              float* c, Index ldc, const TileEpilogue<float>& e) {
+  Scratch<Pair16> packed(rounded_size(s.k, s.n));
+  gemm_bf16_pack(s.k, s.n, b, packed.data());
+  gemm_bf16_packed(s, a, lda, packed.data(), c, ldc, e);
 }
 
 /// Rows of A and B that gemm_bf16_outer rounds at a time, and columns of A whose words lie together: a
@@ -174,35 +190,15 @@ inline void gemm_bf16_outer(const GemmShape& s, const float* a, Index lda, const
 /// A^T B: as gemm_by_parts.
 inline void gemm_bf16_by_parts(const GemmShape& s, const float* a, Index lda, const Operand<float>& b,
                                float* c, Index ldc, const TileEpilogue<float>& e) {
-  constexpr Index pieces = 16, partial_limit = (Index{4} << 20) / sizeof(float);
-  Index parts = 16;
-  while (parts > 1 && (parts * s.m * s.n > partial_limit || s.k / parts < bf16_slice)) parts /= 2;
-  Index rows = 192, columns = 384;
-  const auto count = [&] { return parts * ceil_div(s.m, rows) * ceil_div(s.n, columns); };
-  if (count() < pieces) rows = 96, columns = 256;
-  if (count() < pieces) rows = 48, columns = 128;
-  const Index m_cuts = ceil_div(s.m, rows), n_cuts = ceil_div(s.n, columns);
-  const Index depth = round_up(ceil_div(s.k, parts), Index{16});
-  parts = ceil_div(s.k, depth);
-
-  const Index blocks = count(), size = gemm_bf16_outer_scratch(rows, columns);
-  Scratch<Pair16> scratch(workers(blocks) * size);
-  Scratch<float> partial(parts > 1 ? parts * s.m * s.n : 0);
-  parallel_blocks(blocks, [&](Index block, int worker) {
-    const Index part = block / (m_cuts * n_cuts), k = part * depth;
-    const Index i = block / n_cuts % m_cuts * rows, j = block % n_cuts * columns;
-    const GemmShape piece{std::min(rows, s.m - i), std::min(columns, s.n - j), std::min(depth, s.k - k)};
-    const float* const left = a + k * lda + i;
-    Pair16* const memory = scratch.data() + worker * size;
-    if (parts == 1)
-      return gemm_bf16_outer(piece, left, lda, b.from(k, j), c + i * ldc + j, ldc, from_column(e, j), memory);
-    gemm_bf16_outer(piece, left, lda, b.from(k, j), &partial[(part * s.m + i) * s.n + j], s.n, {}, memory);
-  });
-  if (parts == 1) return;
-  parallel_for(s.m, std::max<Index>(1, 16384 / (parts * s.n)), [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i)
-      tile_table<float>().reduce(parts, partial.data() + i * s.n, s.m * s.n, c + i * ldc, s.n, e);
-  });
+  const PartsPlan plan(s, sizeof(float), 16);
+  const Index size = gemm_bf16_outer_scratch(plan.rows, plan.columns);
+  Scratch<Pair16> scratch(workers(plan.blocks()) * size);
+  gemm_in_parts(plan, c, ldc, e,
+                [&](const GemmShape& piece, Index k, Index i, Index j, float* to, Index ld,
+                    const TileEpilogue<float>& now, int worker) {
+                  gemm_bf16_outer(piece, a + k * lda + i, lda, b.from(k, j), to, ld, now,
+                                  scratch.data() + worker * size);
+                });
 }
 
 /// Whether a product is large enough in all directions that rounding its operands pays.

@@ -31,7 +31,8 @@ inline Precision product_precision() { return cpu::product_precision_setting(); 
 
 /// Chooses how large products of float operands multiply, in the whole program: linear layers, matmul and
 /// direct convolutions, forward and backward. Small ones (see cpu::worth_rounding) and everything else stay
-/// float32. Works on every machine; has_bf16_products() says where bf16 is faster.
+/// float32; weights kept for inference are rounded whatever the number of rows they meet. Works on every
+/// machine; has_bf16_products() says where bf16 is faster.
 inline void set_product_precision(Precision precision) { cpu::product_precision_setting() = precision; }
 
 /// Whether this machine multiplies bf16 pairs in one instruction (AVX512-BF16).

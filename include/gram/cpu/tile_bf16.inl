@@ -67,13 +67,17 @@ GRAM_KERNEL void round_lanes(Index k, Index n, const float* from, Index k_stride
                              Index pitch) {
   constexpr Index vector = lanes<float>;
   if (n_stride == 1) {
-    for (; k > 0; k -= 2, from += 2 * k_stride, to += pitch) {
+    const Index whole = n / vector * vector, rest = n - whole;
+    for (; k > 1; k -= 2, from += 2 * k_stride, to += pitch) {
       const float* const next = from + k_stride;
-      for (Index j = 0; j < n; j += vector) {
-        const Index count = n - j < vector ? n - j : vector;
-        store_interleaved(to + j, load_first(from + j, count), k > 1 ? load_first(next + j, count) : vec_f{});
-      }
+#pragma GCC unroll 4
+      for (Index j = 0; j < whole; j += vector) store_interleaved(to + j, load(from + j), load(next + j));
+      if (rest)
+        store_interleaved(to + whole, load_first(from + whole, rest), load_first(next + whole, rest));
     }
+    if (k == 1)
+      for (Index j = 0; j < n; j += vector)
+        store_interleaved(to + j, load_first(from + j, n - j < vector ? n - j : vector), vec_f{});
     return;
   }
   // Columns of B are rows in memory: rounded as they lie, they give words, which are transposed.

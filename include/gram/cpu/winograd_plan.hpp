@@ -48,13 +48,15 @@ inline Conv2dShape winograd_gradient_shape(Conv2dShape s) {
 enum class WinogradWeights { made, kept };
 
 /// The fastest form of a convolution by a count of multiplications: those of its products, 20 (C + O) for the
-/// transforms of a tile and product, and `each_weight` for every transformed weight.
-inline WinogradPlan winograd_cheapest(const Conv2dShape& s, Index each_weight) {
+/// transforms of a tile and product, and `each_weight` for every transformed weight. The direct form makes
+/// `direct_rate` of them in the time of one.
+inline WinogradPlan winograd_cheapest(const Conv2dShape& s, Index each_weight, Index direct_rate = 1) {
   constexpr Index least = Index{1} << 23;  // shorter ones are over in a tenth of a millisecond
   const Index pixels = s.n * s.out_h() * s.out_w(), weights = round_up(s.c, 16) * round_up(s.o, 16);
   WinogradPlan best{s, 0};
   if (!winograd_possible(s) || std::min(s.c, s.o) < 16 || pixels * 9 * s.c * s.o < least) return best;
-  Index cost = 10 * weights * (pixels + each_weight);  // of the direct form: 9 taps, and its own preparations
+  // Of the direct form: 9 taps, and its own preparations.
+  Index cost = 10 * weights * (pixels + each_weight) / direct_rate;
   for (const Index tile : {4, 2}) {
     const WinogradPlan plan{s, tile};
     const Index tiles = round_up(plan.tiles(), 6);
@@ -67,8 +69,9 @@ inline WinogradPlan winograd_cheapest(const Conv2dShape& s, Index each_weight) {
 /// How to compute a convolution of floats; the input gradient through its winograd_gradient_shape. Depends on
 /// the shape alone. A weight that is transformed takes as long to write as 45 multiplications, and its matrix
 /// as long to read as 10.
-inline WinogradPlan winograd_plan(const Conv2dShape& s, WinogradWeights weights = WinogradWeights::made) {
-  return winograd_cheapest(s, weights == WinogradWeights::made ? 45 : 10);
+inline WinogradPlan winograd_plan(const Conv2dShape& s, WinogradWeights weights = WinogradWeights::made,
+                                  Index direct_rate = 1) {
+  return winograd_cheapest(s, weights == WinogradWeights::made ? 45 : 10, direct_rate);
 }
 /// How to compute the weight gradient. With few channels the transforms of both maps cost what is saved.
 inline WinogradPlan winograd_weight_plan(const Conv2dShape& s) {

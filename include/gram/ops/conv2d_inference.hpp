@@ -41,7 +41,7 @@ class Conv2dInference {
       kernels::conv2d_prepared(
           device, shape, x.data(), [&] { return folded().data(); }, prepared_, epilogue, y.data());
     });
-    if (prepared_.packed) folded_ = {};
+    if (prepared_.kept()) folded_ = {};
     return y;
   }
 
