@@ -14,7 +14,7 @@ struct GemmShape {
   Index m, n, k;
 };
 
-/// What becomes of a product: C = [relu](op(A) op(B) [+ bias] [+ residual] [+ C]); bias has n values,
+/// What becomes of a product: C = [relu or GELU](op(A) op(B) [+ bias] [+ residual] [+ C]); bias has n values,
 /// residual is laid out as C. kernels::gemm and gemm_batched fill in `base`, which is C.
 template <class T>
 using GemmEpilogue = cpu::TileEpilogue<T>;
@@ -39,7 +39,7 @@ Operand<T> operand(const T* x, Index ld, bool transposed) {
 /// The part of an epilogue that belongs to the columns from `column` on.
 template <class T>
 TileEpilogue<T> from_column(const TileEpilogue<T>& e, Index column) {
-  return {e.bias ? e.bias + column : nullptr, e.add, e.relu, e.residual, e.base};
+  return {e.bias ? e.bias + column : nullptr, e.add, e.relu, e.residual, e.base, e.gelu};
 }
 
 /// m rows of C against one packed panel: C (m, columns) = A (m, k) panel (k, columns).
@@ -156,8 +156,9 @@ void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, 
     const bool last = end == s.k, fetch = s.k - end >= count;
     LinesAhead<T> ahead({a + end * lda, lda}, fetch ? s.m : 0, {b.at(end, 0), b.row_stride},
                         fetch && b.column_stride == 1 ? s.n : 0);
-    const TileEpilogue<T> now{last ? e.bias : nullptr, e.add || begin > 0, last && e.relu,
-                              last ? e.residual : nullptr, e.base};
+    const TileEpilogue<T> now{
+        last ? e.bias : nullptr, e.add || begin > 0, last && e.relu, last ? e.residual : nullptr, e.base,
+        last && e.gelu};
     const bool behind = (s.k - end) * lda >= TileTable<T>::max_rows;
     gemm_outer_slice({s.m, s.n, count}, a + begin * lda, lda, behind, b.from(begin, 0), c, ldc, now, ahead,
                      scratch);
