@@ -6,6 +6,7 @@
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/gemm_bf16.hpp"
+#include "gram/cpu/gemm_parts.hpp"
 #include "gram/cpu/gemm_serial.hpp"
 
 namespace gram {
@@ -81,41 +82,19 @@ void gemm_by_rows(const GemmShape& s, const T* a, Index lda, const Operand<T>& b
   gemm_packed(s, a, lda, packed.data(), c, ldc, e);
 }
 
-/// A^T B, the product of weight gradients: the sum over k is long. It is cut in parts with a result each,
-/// while these stay small together; the rest of the cutting is over rows and columns of C.
+/// A^T B, see gemm_parts.hpp.
 template <class T>
 void gemm_by_parts(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
                    const TileEpilogue<T>& e) {
-  const TileTable<T>& tile = tile_table<T>();
-  constexpr Index pieces = 16, partial_limit = (Index{4} << 20) / sizeof(T);
-  Index parts = 16;
-  while (parts > 1 && (parts * s.m * s.n > partial_limit || s.k / parts < 2 * gemm_slice)) parts /= 2;
-  // A block of C stays in the L2 cache while slices pass; smaller ones where there are too few to go round.
-  Index rows = 192, columns = 384;
-  const auto count = [&] { return parts * ceil_div(s.m, rows) * ceil_div(s.n, columns); };
-  if (count() < pieces) rows = 96, columns = 256;
-  if (count() < pieces) rows = 48, columns = 128;
-  const Index m_cuts = ceil_div(s.m, rows), n_cuts = ceil_div(s.n, columns);
-  const Index depth = round_up(std::max<Index>(ceil_div(s.k, parts), 1), gemm_slice);
-  parts = std::max<Index>(1, ceil_div(s.k, depth));
-
-  const Index blocks = count(), size = gemm_outer_scratch<T>();
-  Scratch<T> scratch(workers(blocks) * size), partial(parts > 1 ? parts * s.m * s.n : 0);
-  parallel_blocks(blocks, [&](Index block, int worker) {
-    const Index part = block / (m_cuts * n_cuts), k = part * depth;
-    const Index i = block / n_cuts % m_cuts * rows, j = block % n_cuts * columns;
-    const GemmShape piece{std::min(rows, s.m - i), std::min(columns, s.n - j), std::min(depth, s.k - k)};
-    const T* const left = a + k * lda + i;
-    T* const memory = scratch.data() + worker * size;
-    if (parts == 1)
-      return gemm_outer(piece, left, lda, b.from(k, j), c + i * ldc + j, ldc, from_column(e, j), memory);
-    gemm_outer(piece, left, lda, b.from(k, j), &partial[(part * s.m + i) * s.n + j], s.n, {}, memory);
-  });
-  if (parts == 1) return;
-  parallel_for(s.m, std::max<Index>(1, 16384 / (parts * s.n)), [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i)
-      tile.reduce(parts, partial.data() + i * s.n, s.m * s.n, c + i * ldc, s.n, e);
-  });
+  const PartsPlan plan(s, sizeof(T), gemm_slice);
+  const Index size = gemm_outer_scratch<T>();
+  Scratch<T> scratch(workers(plan.blocks()) * size);
+  gemm_in_parts(plan, c, ldc, e,
+                [&](const GemmShape& piece, Index k, Index i, Index j, T* to, Index ld,
+                    const TileEpilogue<T>& now, int worker) {
+                  gemm_outer(piece, a + k * lda + i, lda, b.from(k, j), to, ld, now,
+                             scratch.data() + worker * size);
+                });
 }
 
 /// Products below this many multiplications are not worth waking other threads for.

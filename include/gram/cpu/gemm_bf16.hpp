@@ -13,7 +13,7 @@
 #pragma once
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
-#include "gram/cpu/gemm_serial.hpp"
+#include "gram/cpu/gemm_parts.hpp"
 #include "gram/cpu/tile_bf16.hpp"
 
 namespace gram::cpu {
@@ -174,35 +174,15 @@ inline void gemm_bf16_outer(const GemmShape& s, const float* a, Index lda, const
 /// A^T B: as gemm_by_parts.
 inline void gemm_bf16_by_parts(const GemmShape& s, const float* a, Index lda, const Operand<float>& b,
                                float* c, Index ldc, const TileEpilogue<float>& e) {
-  constexpr Index pieces = 16, partial_limit = (Index{4} << 20) / sizeof(float);
-  Index parts = 16;
-  while (parts > 1 && (parts * s.m * s.n > partial_limit || s.k / parts < bf16_slice)) parts /= 2;
-  Index rows = 192, columns = 384;
-  const auto count = [&] { return parts * ceil_div(s.m, rows) * ceil_div(s.n, columns); };
-  if (count() < pieces) rows = 96, columns = 256;
-  if (count() < pieces) rows = 48, columns = 128;
-  const Index m_cuts = ceil_div(s.m, rows), n_cuts = ceil_div(s.n, columns);
-  const Index depth = round_up(ceil_div(s.k, parts), Index{16});
-  parts = ceil_div(s.k, depth);
-
-  const Index blocks = count(), size = gemm_bf16_outer_scratch(rows, columns);
-  Scratch<Pair16> scratch(workers(blocks) * size);
-  Scratch<float> partial(parts > 1 ? parts * s.m * s.n : 0);
-  parallel_blocks(blocks, [&](Index block, int worker) {
-    const Index part = block / (m_cuts * n_cuts), k = part * depth;
-    const Index i = block / n_cuts % m_cuts * rows, j = block % n_cuts * columns;
-    const GemmShape piece{std::min(rows, s.m - i), std::min(columns, s.n - j), std::min(depth, s.k - k)};
-    const float* const left = a + k * lda + i;
-    Pair16* const memory = scratch.data() + worker * size;
-    if (parts == 1)
-      return gemm_bf16_outer(piece, left, lda, b.from(k, j), c + i * ldc + j, ldc, from_column(e, j), memory);
-    gemm_bf16_outer(piece, left, lda, b.from(k, j), &partial[(part * s.m + i) * s.n + j], s.n, {}, memory);
-  });
-  if (parts == 1) return;
-  parallel_for(s.m, std::max<Index>(1, 16384 / (parts * s.n)), [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i)
-      tile_table<float>().reduce(parts, partial.data() + i * s.n, s.m * s.n, c + i * ldc, s.n, e);
-  });
+  const PartsPlan plan(s, sizeof(float), 16);
+  const Index size = gemm_bf16_outer_scratch(plan.rows, plan.columns);
+  Scratch<Pair16> scratch(workers(plan.blocks()) * size);
+  gemm_in_parts(plan, c, ldc, e,
+                [&](const GemmShape& piece, Index k, Index i, Index j, float* to, Index ld,
+                    const TileEpilogue<float>& now, int worker) {
+                  gemm_bf16_outer(piece, a + k * lda + i, lda, b.from(k, j), to, ld, now,
+                                  scratch.data() + worker * size);
+                });
 }
 
 /// Whether a product is large enough in all directions that rounding its operands pays.
