@@ -114,8 +114,9 @@ Index gemm_outer_scratch(Index slice = gemm_slice) {
 }
 
 /// C (m, n) = epilogue(A^T B): the sum of outer products of the rows of A (k, m) and B (k, n), B through its
-/// strides, which all fit the cache. Tiles read both where they lie; columns of B that do not fill a vector
-/// are copied first, and columns of A that do not fill a tile, unless a tile may read the few values `behind`
+/// strides, which all fit the cache. Tiles read both where they lie, but for what is copied first: a panel of
+/// B that many tiles pass over, since rows far apart share few sets of the L1 cache; columns of B that do not
+/// fill a vector; and columns of A that do not fill a tile, unless a tile may read the few values `behind`
 /// them.
 template <class T, class Ahead>
 void gemm_outer_slice(const GemmShape& s, const T* a, Index lda, bool behind, const Operand<T>& b, T* c,
@@ -127,7 +128,8 @@ void gemm_outer_slice(const GemmShape& s, const T* a, Index lda, bool behind, co
   for (Index p = 0; p < s.n; p += tile.width) {
     const Index columns = std::min(tile.width, s.n - p), step = tile.rows(columns);
     TileRows<T> panel{b.at(0, p), b.row_stride};
-    if (b.column_stride != 1 || columns % tile.lanes != 0) {
+    const bool shared = s.m >= 24 * step && b.row_stride > 2 * tile.width;
+    if (shared || b.column_stride != 1 || columns % tile.lanes != 0) {
       tile.pack(0, s.k, s.k, columns, panel.data, b.row_stride, b.column_stride, packed);
       panel = {packed, round_up(columns, tile.lanes)};
     }
