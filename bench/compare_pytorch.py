@@ -168,14 +168,14 @@ def measure(o, row, best, peak):
     line = [str(row), rate(row, ours)]
     for runs in rivals.values():
         line += [rate(row, runs), ratio(ours, runs)]
-    return line + [share(cost["executed_macs"], ours), share(cost["macs"] + cost["matmul_macs"], rivals["tuned"]), megabytes("peak_memory_bytes", ours),
+    return line + [share(ours[0]["executed_multiply_accumulates"], ours), share(cost["macs"] + cost["matmul_macs"], rivals["tuned"]), megabytes("peak_memory_bytes", ours),
                    megabytes("maximum_resident_bytes", ours), megabytes("memory", rivals["tuned"]), network["variant"]]
 
 
 NOTES = """
 Images/s: median over the pairs of each process's median step, and the best step in brackets; ratio: gram over PyTorch, median of the pairs.
 Peak: share of the multiply-add peak by what is executed: 2 x multiply-accumulates of the forward pass, 3 x that for a training step;
-3x3 convolutions count as direct ones, so that Winograd's form can exceed 100 %; gram computes the heads of a network together,
+gram's are those of the forms it takes (3x3 convolutions in Winograd's have fewer, whose transforms are not counted), and it computes the heads of a network together,
 with fewer of them than the textbook form, which is counted for PyTorch. Memory, MB: tensors and scratch of gram, the most its whole process was resident, and how much PyTorch's process grew from before the network was made.
 """
 

@@ -24,9 +24,9 @@ models::Model<float> make(const Arguments& a) {
   return models::create<float>(a.model, a.create, rng);
 }
 
-OperationCount count(models::Model<float>& model) {
+OperationCount count(models::Model<float>& model, Index images = 1) {
   const Pair size = model.info().size;
-  return count_operations<float>(model, {1, size.h, size.w, 3});
+  return count_operations<float>(model, {images, size.h, size.w, 3});
 }
 
 long long whole(Index value) { return static_cast<long long>(value); }
@@ -101,7 +101,7 @@ void show_info(const Arguments& a) {
               static_cast<double>(c.products + c.norms) * billion);
   std::printf("  with products between activations        %12.4f G\n",
               static_cast<double>(c.products + c.matmuls) * billion);
-  std::printf("  executed, heads computed together        %12.4f G\n",
+  std::printf("  executed: fused heads, Winograd's forms   %12.4f G\n",
               static_cast<double>(c.executed) * billion);
 }
 
@@ -172,10 +172,10 @@ void bench_model(const Arguments& a) {
   const MemoryStats memory = memory_stats();
   const long long resident = maximum_resident_bytes();
 
-  const OperationCount c = count(model);
+  const OperationCount c = count(model, a.batch);  // forms depend on the number of images
   const double peak = bench::fma_peak(0.2);
   // A training step is counted as three forward passes: the backward one has two products for each.
-  const double operations = 2.0 * static_cast<double>(c.executed * a.batch) * (training ? 3 : 1);
+  const double operations = 2.0 * static_cast<double>(c.executed) * (training ? 3 : 1);
   const double share = operations / median / peak;
   if (a.json) {
     const nlohmann::ordered_json all{{"model", info.name},
@@ -193,8 +193,8 @@ void bench_model(const Arguments& a) {
                                      {"images_per_second", static_cast<double>(a.batch) / median},
                                      {"peak_memory_bytes", memory.peak},
                                      {"maximum_resident_bytes", resident},
-                                     {"multiply_accumulates", c.products + c.matmuls},
-                                     {"executed_multiply_accumulates", c.executed},
+                                     {"multiply_accumulates", (c.products + c.matmuls) / a.batch},
+                                     {"executed_multiply_accumulates", c.executed / a.batch},
                                      {"fma_peak", peak},
                                      {"fma_peak_share", share}};
     std::printf("%s\n", all.dump(2).c_str());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/metrics/operations.hpp"
 
+#include "gram/nn/conv2d.hpp"
 #include "gram/nn/gramian_heads.hpp"
 #include "support.hpp"
 
@@ -49,4 +50,20 @@ TEST_CASE("counting covers every parameter once and leaves the mode of the model
   }
   CHECK(listed == count.parameters);
   CHECK(gamma);
+}
+
+TEST_CASE("a convolution counts as its formula, and as executed in the form that it takes") {
+  Rng rng(1);
+  Conv2d<float> conv({.in = 64, .out = 64, .kernel = 3, .padding = 1}, rng);
+  name_parameters(conv);
+  constexpr Index direct = 8 * 28 * 28 * 9 * 64 * 64, tiles = 8 * 7 * 7;
+  const auto executed = [&] {
+    const OperationCount count = count_operations<float>(conv, {8, 28, 28, 64});
+    CHECK(count.products == direct);
+    return count.executed;
+  };
+  CHECK(executed() == 36 * tiles * 64 * 64);  // Winograd's, in tiles of 4 x 4
+  set_convolution_method(ConvolutionMethod::direct);
+  CHECK(executed() == direct);
+  set_convolution_method(ConvolutionMethod::automatic);
 }

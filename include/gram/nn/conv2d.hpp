@@ -34,7 +34,7 @@ struct Conv2d {
   Tensor<T> operator()(const Tensor<T>& x) const {
     if (prepared()) return inference(x, nullptr, {}, false);
     const Tensor<T> y = located(weight, [&] { return conv2d(x, weight, bias, options); });
-    log(y);
+    log(x, y);
     return y;
   }
   /// True when calls run what fuse_for_inference() asked for.
@@ -44,7 +44,7 @@ struct Conv2d {
                       bool relu) const {
     const Tensor<T> y = located(
         weight, [&] { return prepared_conv2d(weight, weight, bias, options, norm)(x, residual, relu); });
-    log(y);
+    log(x, y);
     return y;
   }
   void visit(auto&& parts) { parts("weight", weight), parts("bias", bias); }
@@ -53,13 +53,14 @@ struct Conv2d {
   Conv2dOptions options;
 
  private:
-  void log(const Tensor<T>& y) const {
+  void log(const Tensor<T>& x, const Tensor<T>& y) const {
     if (CallLog* calls = CallLog::open())
       calls->add({.path = layer_path(weight.name),
                   .kind = "Conv2d",
                   .output = y.shape(),
                   .parameters = weight.size() + bias.size(),
-                  .products = y.size() * weight.shape().product(1, 4)});
+                  .products = y.size() * weight.shape().product(1, 4),
+                  .executed = conv2d_products(x, weight, options, prepared())});
   }
 };
 

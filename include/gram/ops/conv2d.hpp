@@ -56,6 +56,18 @@ inline Conv2dShape conv2d_shape(const AnyTensor& x, const AnyTensor& weight, con
 
 }  // namespace detail
 
+/// Multiply-accumulates of conv2d in the form that it takes on the CPU, with weights `kept` or transformed in
+/// the call: fewer than those of the formula where Winograd's form runs, whose transforms are not counted.
+template <Scalar T>
+Index conv2d_products(const Tensor<T>& x, const Tensor<T>& weight, const Conv2dOptions& options, bool kept) {
+  const Conv2dShape s = detail::conv2d_shape(x, weight, Tensor<T>{}, options);
+  if constexpr (std::is_same_v<T, float>)
+    if (const auto plan =
+            cpu::forward_plan(s, kept ? cpu::WinogradWeights::kept : cpu::WinogradWeights::made))
+      return plan.products() * plan.tiles() * s.c * s.o;
+  return s.y_size() * weight.shape().product(1, 4);
+}
+
 /// y[n,i,j,o] = bias[o] + sum_{a,b,c} weight[o,a,b,c] x[n, i sh + a dh - ph, j sw + b dw - pw, g C/G + c],
 /// where x is zero outside the map and g = floor(o G / O) is the group of o: a cross-correlation, as in every
 /// network library. x (N, H, W, C), weight (O, Kh, Kw, C/G), bias (O) or {}; y (N, H', W', O) with H' =
