@@ -113,9 +113,10 @@ inline void gemm_bf16_packed(const GemmShape& s, const float* a, Index lda, cons
   const Index depth = pairs(s.k), pitch = pair_pitch(s.k), panels = ceil_div(s.n, tile.width);
   constexpr Index l2_part = 192 * 1024 / sizeof(Pair16), step = PairTileTable<bf16>::max_rows;
   const Index fitting = std::min<Index>(384, l2_part / pitch);
-  const Index rows = round_up(std::clamp<Index>(std::min(fitting, ceil_div(s.m, 8)), 1, s.m), step);
+  const Index even = std::max<Index>(72, ceil_div(s.m, 12));
+  const Index rows = round_up(std::clamp<Index>(std::min(fitting, even), 1, s.m), step);
   const Index blocks = ceil_div(s.m, rows),
-              cuts = blocks >= 16 ? 1 : std::min<Index>(panels, blocks == 1 ? 16 : 4);
+              cuts = blocks >= 10 ? 1 : std::min<Index>(panels, blocks == 1 ? 16 : 4);
   const Index span = ceil_div(panels, cuts), size = rows * pitch;
   Scratch<Pair16> scratch(workers(blocks * cuts) * size);
   parallel_blocks(blocks * cuts, [&](Index block, int worker) {
