@@ -14,7 +14,7 @@ template <class T>
 double finished(double sum, double old, Index column, const cpu::TileEpilogue<T>& e, Index at = 0) {
   const double v = sum + (e.bias ? static_cast<double>(e.bias[column]) : 0) + (e.add ? old : 0) +
                    (e.residual ? static_cast<double>(e.residual[at]) : 0);
-  return e.relu ? std::max(v, 0.0) : v;
+  return e.relu ? std::max(v, 0.0) : e.gelu ? 0.5 * v * std::erfc(-v / std::sqrt(2.0)) : v;
 }
 
 }  // namespace
@@ -70,8 +70,9 @@ TEST_CASE_TEMPLATE("a tile is the product of rows with taps and a panel", T, flo
               from.push_back(a.data() + std::min(r, rows - 1) * ld);
             for (Index r = 0; r < rows; ++r) to.push_back(c.data() + r * (columns + 1));
             const auto residual = randn<T>({rows, columns + 1}, 5);
-            const cpu::TileEpilogue<T> e{rows % 2 ? bias.data() : nullptr, add, relu,
-                                         add == relu ? residual.data() : nullptr, c.data()};
+            const cpu::TileEpilogue<T> e{
+                rows % 2 ? bias.data() : nullptr,        add,      relu,
+                add == relu ? residual.data() : nullptr, c.data(), columns % 2 == 0 && !relu};
             tile.product(taps, offsets, k, from.data(), panel.data(), rows, to.data(), columns, e);
 
             auto expected = before.clone();

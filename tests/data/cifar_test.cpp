@@ -23,13 +23,13 @@ std::string error(const std::string& bytes, const CifarFormat& format = cifar10)
   return error_of([&] { read_cifar({InputFile("f", bytes)}, format); });
 }
 
-struct Folder {
-  explicit Folder(const std::string& name)
+struct CifarFolder {
+  explicit CifarFolder(const std::string& name)
       : path((std::filesystem::temp_directory_path() / ("gram_" + std::to_string(::getpid()) + name))
                  .string()) {
     std::filesystem::create_directory(path);
   }
-  ~Folder() { std::filesystem::remove_all(path); }
+  ~CifarFolder() { std::filesystem::remove_all(path); }
   void put(const std::string& name, const std::string& bytes) const {
     std::ofstream(path + "/" + name) << bytes;
   }
@@ -67,7 +67,7 @@ TEST_CASE("CIFAR files of any other length, or with labels out of range, are ref
 }
 
 TEST_CASE("a CIFAR folder is read split by split") {
-  const Folder folder("cifar");
+  const CifarFolder folder("cifar");
   folder.put("data_batch_2.bin", record("\2"));
   folder.put("data_batch_1.bin", record("\1"));
   folder.put("test_batch.bin", record("\3"));
@@ -86,7 +86,7 @@ TEST_CASE("a CIFAR folder is read split by split") {
 }
 
 TEST_CASE("a folder without CIFAR files says what is missing") {
-  const Folder folder("cifar_empty");
+  const CifarFolder folder("cifar_empty");
   CHECK(error_of([&] { read_cifar(folder.path, Split::train, cifar10); }) ==
         printable(folder.path) + ": no train*.bin or data_batch_*.bin of cifar10");
   folder.put("test.bin.xz", "x");

@@ -19,8 +19,8 @@ struct Norm {
 
 /// One part of every kind and layout.
 template <Scalar T>
-struct Net {
-  explicit Net(std::uint64_t seed)
+struct EveryLayout {
+  explicit EveryLayout(std::uint64_t seed)
       : conv(randn<T>({4, 3, 2, 5}, seed), Layout::conv),
         mlp(randn<T>({6, 4}, seed + 1), Layout::pointwise),
         bias(randn<T>({6}, seed + 2)) {}
@@ -31,20 +31,20 @@ struct Net {
   Norm<T> norm;
 };
 
-struct File {
-  explicit File(const std::string& name)
+struct TemporaryFile {
+  explicit TemporaryFile(const std::string& name)
       : path((std::filesystem::temp_directory_path() / ("gram_" + std::to_string(::getpid()) + name))
                  .string()) {}
-  ~File() { std::filesystem::remove(path); }
+  ~TemporaryFile() { std::filesystem::remove(path); }
   std::string path;
 };
 
 }  // namespace
 
 TEST_CASE("weights have PyTorch's shapes in files and come back bit by bit") {
-  Net<float> net(1), other(9);
+  EveryLayout<float> net(1), other(9);
   net.norm.running_mean.span()[2] = 7;
-  const File file("weights");
+  const TemporaryFile file("weights");
   save_weights(net, file.path);
   const auto s = SafeTensors::read(file.path);
   CHECK(s.names() == std::vector<std::string>{"bias", "conv", "mlp", "norm.running_mean", "norm.weight"});
@@ -61,9 +61,9 @@ TEST_CASE("weights have PyTorch's shapes in files and come back bit by bit") {
 }
 
 TEST_CASE("weights convert between the scalar types") {
-  Net<double> net(1), again(5);
-  Net<bf16> half(3);
-  const File file("weights_bf16");
+  EveryLayout<double> net(1), again(5);
+  EveryLayout<bf16> half(3);
+  const TemporaryFile file("weights_bf16");
   save_weights(net, file.path);
   load_weights(half, file.path);
   CHECK(test::identical<bf16>(half.mlp, converted<bf16>(net.mlp)));
@@ -75,7 +75,7 @@ TEST_CASE("weights convert between the scalar types") {
 }
 
 TEST_CASE("weights that do not fit are listed with both shapes, and nothing changes") {
-  Net<float> net(1);
+  EveryLayout<float> net(1);
   const Tensor<float> conv = net.conv.clone(), bias = net.bias.clone();
   SafeTensorsWriter w;
   w.add("conv", zeros<float>({4, 3, 2, 5}));
@@ -84,7 +84,7 @@ TEST_CASE("weights that do not fit are listed with both shapes, and nothing chan
   w.add("norm.num_batches_tracked", Tensor<std::int64_t>(Shape{}, {3}));
   w.add("mlp", zeros<float>({6, 4}));
   w.add("fc.bias", zeros<float>({6}));
-  const File file("weights_bad");
+  const TemporaryFile file("weights_bad");
   w.write(file.path);
   CHECK(error_of([&] { load_weights(net, file.path); }) ==
         printable(file.path) +
@@ -104,7 +104,7 @@ TEST_CASE("weights that do not fit are listed with both shapes, and nothing chan
 }
 
 TEST_CASE("values that cannot be read leave the network as it was") {
-  Net<float> net(1);
+  EveryLayout<float> net(1);
   const Tensor<float> bias = net.bias.clone();
   const std::string header =
       R"({"bias":{"dtype":"F32","shape":[6],"data_offsets":[0,24]},"mlp":{"dtype":"F99","shape":[6,4,1,1],"data_offsets":[24,25]}})";
@@ -118,13 +118,13 @@ TEST_CASE("values that cannot be read leave the network as it was") {
 }
 
 TEST_CASE("prefixes of wrappers are stripped and names can be changed") {
-  Net<float> net(1);
+  EveryLayout<float> net(1);
   Norm<float> norm;
   SafeTensorsWriter w;
   w.add("module._orig_mod.module.gamma", full<float>({4}, 3));
   w.add("module.running_mean", full<float>({4}, 4));
   w.add("module.left_out", zeros<float>({1}));
-  const File file("weights_renamed");
+  const TemporaryFile file("weights_renamed");
   w.write(file.path);
   const auto rename = [](const std::string& name) -> std::string {
     return name == "gamma" ? "weight" : name == "left_out" ? "" : name;
@@ -162,14 +162,14 @@ TEST_CASE("images and convolution weights change layout both ways") {
 }
 
 TEST_CASE("values of another shape can be resized, in the layout of files and in float") {
-  Net<double> net(1);
+  EveryLayout<double> net(1);
   SafeTensorsWriter w;
   for_each_parameter(net, [&](const std::string& name, auto& p) {
     if (name != "conv") w.add(name, to_file_layout(p, p.layout));
   });
   w.add("norm.running_mean", net.norm.running_mean);
   w.add("conv", randn<double>({4, 5, 1, 1}, 5));  // (O, I, Kh, Kw), kernels of one tap
-  const File file("weights_resized");
+  const TemporaryFile file("weights_resized");
   w.write(file.path);
   const auto spread = [](const std::string& name, const Tensor<float>& x, const Shape& expected) {
     CHECK(name == "conv");

@@ -11,7 +11,7 @@ using test::error_of;
 namespace {
 
 template <class T>
-void compare_with_plain_loop(double tolerance) {
+void compare_with_plain_terms(double tolerance) {
   for (const Index n : {1, 7, 16, 33, 9001}) {
     const auto z = generate<T>({n}, [](Index i) {
       return 6 * RandomKey{1, 0}.normal(static_cast<std::uint64_t>(i));
@@ -31,9 +31,9 @@ void compare_with_plain_loop(double tolerance) {
 
 TEST_CASE("binary_cross_entropy_with_logits agrees with a plain loop") {
   test::for_each_isa([] {
-    compare_with_plain_loop<float>(1e-6);
-    compare_with_plain_loop<double>(1e-13);
-    compare_with_plain_loop<bf16>(0.01);
+    compare_with_plain_terms<float>(1e-6);
+    compare_with_plain_terms<double>(1e-13);
+    compare_with_plain_terms<bf16>(0.01);
   });
 }
 

@@ -2,11 +2,13 @@
 #include "gram/models/cswin.hpp"
 
 #include "gram/metrics/operations.hpp"
+#include "names_of.hpp"
 #include "nn/golden_module.hpp"
 
 using namespace gram;
 using test::Agreement;
 using test::Golden;
+using test::names_of;
 
 namespace {
 
@@ -17,13 +19,6 @@ typename CswinTrunk<T>::Options tiny() {
           .widths = {4, 6, 8, 10},
           .heads = {2, 2, 2, 2},
           .splits = {1, 2, 1}};
-}
-
-template <class Model>
-std::string names_of(Model& model) {
-  std::string names = " ";
-  for_each_parameter(model, [&](const std::string& name, auto&) { names += name + " "; });
-  return names;
 }
 
 }  // namespace
@@ -104,7 +99,7 @@ TEST_CASE("a plain CSWin has the names of the authors' code, and its gradient re
   auto trunk = tiny<double>();
   trunk.init = Init::xavier;
   Cswin<double> model({.classes = 3, .trunk = trunk}, rng);
-  const std::string names = names_of(model);
+  const std::string names = " " + names_of(model);
   CHECK(
       names.starts_with(" stage1_conv_embed.0.weight stage1_conv_embed.0.bias stage1_conv_embed.2.weight "
                         "stage1_conv_embed.2.bias stage1.0.qkv.weight "));
@@ -121,7 +116,7 @@ TEST_CASE("a plain CSWin has the names of the authors' code, and its gradient re
 
   trunk.deep_stem = true, trunk.stem_width = 5;
   Cswin<double> deep({.classes = 3, .heads = 2, .trunk = trunk}, rng);
-  const std::string others = names_of(deep);
+  const std::string others = " " + names_of(deep);
   CHECK(
       others.starts_with(" stage1_conv_embed.0.weight stage1_conv_embed.2.weight stage1_conv_embed.2.bias "
                          "stage1_conv_embed.5.weight "

@@ -10,9 +10,11 @@
 #include "gram/nn/convnext_block.hpp"
 #include "gram/nn/cswin_block.hpp"
 #include "gram/nn/module.hpp"
+#include "names_of.hpp"
 #include "support.hpp"
 
 using namespace gram;
+using test::names_of;
 
 namespace {
 
@@ -64,12 +66,6 @@ typename Small<Layer>::Options small(FeatureOptions features = {}) {
           .embed = 8,
           .attention_heads = 2,
           .mlp_ratio = 1};
-}
-
-std::string names_of(auto& model) {
-  std::string all;
-  for_each_parameter(model, [&](const std::string& name, auto&) { all += name + " "; });
-  return all;
 }
 
 }  // namespace

@@ -2,11 +2,13 @@
 #include "gram/nn/convnext_block.hpp"
 
 #include "gram/nn/gramian_heads.hpp"
+#include "names_of.hpp"
 #include "nn/golden_module.hpp"
 
 using namespace gram;
 using test::Agreement;
 using test::Golden;
+using test::names_of;
 
 namespace {
 
@@ -30,13 +32,6 @@ struct TextbookHeads {
 
   std::vector<Head> heads;
 };
-
-template <class Layer>
-std::string names_of(Layer& layer) {
-  std::string names;
-  for_each_parameter(layer, [&](const std::string& name, auto&) { names += name + " "; });
-  return names;
-}
 
 }  // namespace
 

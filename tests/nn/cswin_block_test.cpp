@@ -2,22 +2,13 @@
 #include "gram/nn/cswin_block.hpp"
 
 #include "gram/nn/gramian_heads.hpp"
+#include "names_of.hpp"
 #include "nn/golden_module.hpp"
 
 using namespace gram;
 using test::Agreement;
 using test::Golden;
-
-namespace {
-
-template <class Layer>
-std::string names_of(Layer& layer) {
-  std::string names;
-  for_each_parameter(layer, [&](const std::string& name, auto&) { names += name + " "; });
-  return names;
-}
-
-}  // namespace
+using test::names_of;
 
 TEST_CASE_TEMPLATE("CSWin blocks agree with the released code", T, float, double) {
   struct Case {

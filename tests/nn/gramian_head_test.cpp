@@ -12,7 +12,7 @@ namespace {
 
 /// Heads in the textbook form under the names of the files: gram_contraction.K.0, ..
 template <Scalar T>
-struct TextbookHeads {
+struct TextbookGramianHeads {
   std::vector<Tensor<T>> operator()(const Tensor<T>& x) {
     std::vector<Tensor<T>> logits;
     for (auto& head : heads) logits.push_back(head(x));
@@ -58,7 +58,7 @@ TEST_CASE_TEMPLATE("Gramian heads in the textbook form agree with the released c
     const Golden golden(file);
     if (!golden.available()) return;
     Rng rng(1);
-    TextbookHeads<T> model;
+    TextbookGramianHeads<T> model;
     for (int i = 0; i < count; ++i) model.heads.emplace_back(options, rng);
     train(model, std::string(file).ends_with("train"));
     const auto outputs =

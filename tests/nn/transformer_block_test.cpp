@@ -2,6 +2,7 @@
 #include "gram/nn/transformer_block.hpp"
 
 #include "gram/nn/module.hpp"
+#include "gram/ops/activation.hpp"
 #include "gram/ops/shape.hpp"
 #include "gram/tensor/views.hpp"
 #include "support.hpp"
@@ -50,6 +51,24 @@ TEST_CASE("dropout and drop path of a block act in training only") {
   CHECK_FALSE(test::identical(block(x), block(x)));
   eval(block);
   CHECK(test::identical(block(x), block(x)));
+}
+
+TEST_CASE("a fused block computes the same, sums and GELU on the tiles of products") {
+  Rng rng(4);
+  for (const Index channels : {8, 48}) {
+    TransformerBlock<double> exact({.channels = channels, .heads = 2, .init = Init::xavier}, rng);
+    TransformerBlock<float> block({.channels = channels, .heads = 2, .init = Init::xavier}, rng);
+    const auto x = randn<double>({2, 37, channels}, 1);
+    const auto x_float = converted<float>(x);
+    eval(exact), eval(block);
+    const auto before = exact(x).detach();
+    const auto before_float = block(x_float).detach();
+    fuse_for_inference(exact), fuse_for_inference(block);
+    const NoGrad off;
+    CHECK(test::close(exact(x), before, 1e-13));
+    CHECK(test::close(block(x_float), before_float, 1e-5));
+    CHECK(test::close(exact.mlp(x), exact.mlp.fc2(gelu(exact.mlp.fc1(x))), 1e-13));
+  }
 }
 
 TEST_CASE("attention refuses heads that do not divide the channels") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/ops/attention.hpp"
 
+#include <random>
 #include <vector>
 
 #include "isa_and_threads.hpp"
@@ -107,6 +108,27 @@ TEST_CASE("attention's gradients agree with central differences") {
   const auto x = randn<double>({2, 5, 6}, 4);
   CHECK(gradcheck([](const auto& a) { return attention(a, a, a, {.heads = 2, .scale = 0.7}); }, x) < 1e-6);
   CHECK(gradcheck([](const auto& a) { return attention_map(a, a, {.heads = 2, .scale = 0.7}); }, x) < 1e-6);
+}
+
+TEST_CASE("attention of random shapes agrees with its definition in every instruction set") {
+  std::mt19937 random(5);
+  const auto up_to = [&](unsigned n) { return 1 + static_cast<Index>(random() % n); };
+  for (int i = 0; i < 100; ++i) {
+    const Case c{up_to(2), up_to(80), up_to(i % 10 ? 40 : 210), up_to(3), up_to(40), up_to(80)};
+    CAPTURE(c.queries);
+    CAPTURE(c.keys);
+    CAPTURE(c.d);
+    CAPTURE(c.dv);
+    const auto [q, k, v] = inputs(c);
+    const double scale = (i % 2 ? 1 : -1) / std::sqrt(double(c.d));
+    const auto expected = naive(q, k, v, c.heads, scale);
+    test::for_each_isa([&] {
+      const AttentionOptions options{.heads = c.heads, .scale = scale};
+      CHECK(test::close(attention(q, k, v, options), expected, 1e-13));
+      CHECK(test::close(attention(converted<float>(q), converted<float>(k), converted<float>(v), options),
+                        converted<float>(expected), 2e-6));
+    });
+  }
 }
 
 TEST_CASE("large scores do not overflow") {

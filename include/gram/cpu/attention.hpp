@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: MIT
 // Multi-head attention, one (image, head) for each task. A tile of queries meets all keys at once; everything
-// a head needs lies in the task's scratch. Forward keeps the log-sum-exp of each row, backward computes the
-// scores again.
+// a head needs lies in the task's scratch:
+//
+//     s (66, L) = q (66, d) k^T (d, L)     q is read where it lies, k^T is packed
+//     p = 2^(s - largest of its row)
+//     y (66, d) = p v (L, d)               v is packed; rows are then divided by their sum of p
+//
+// Scores are made for whole vectors of keys, so that no pass over them has a rest; a vector of zeros and
+// minus infinities takes out those behind the last key. The scale of the scores and log2 e are one factor,
+// applied where the largest score is subtracted, and rows of d values are divided instead of rows of L
+// exponentials. Forward keeps the logarithm of each row's sum, backward computes the scores again.
 #pragma once
 #include <limits>
+#include <numbers>
 
 #include "gram/core/device.hpp"
 #include "gram/core/gradient_sink.hpp"
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
+#include "gram/cpu/math.hpp"
 #include "gram/cpu/packed.hpp"
 
 namespace gram::cpu {
@@ -20,6 +30,9 @@ struct AttentionTable {
   void (*scatter_rows)(Index rows, Index cols, const A* x, Index ldx, A scale, T* y, Index ldy, bool add);
   void (*softmax_rows)(Index rows, Index n, Index ld, A* s, A* lse);
   void (*softmax_rows_grad)(Index rows, Index n, Index ld, const A* lse, A* s, A* dp);
+  void (*exponential_rows)(Index rows, Index n, Index ld, A scale, A* s, A* sums, A* lse);
+  void (*divide_rows)(Index rows, Index cols, const A* x, Index ldx, const A* divisors, T* y, Index ldy);
+  void (*score_grad_rows)(Index rows, Index n, Index ld, A scale, const A* lse, A* s, A* dp);
 };
 template <class T>
 const AttentionTable<T>& attention_table();
@@ -46,9 +59,9 @@ struct AttentionShape {
   double scale;
 };
 
-/// Queries whose scores are in work at a time: 48 in the forward pass (they stay in the L1 cache), in the
-/// backward pass as many as keep two tiles within 400 KB.
-inline Index attention_tile(const AttentionShape& s) { return (std::min<Index>)(48, s.queries); }
+/// Queries whose scores are in work at a time: 66 rows, eleven tiles, in the forward pass (three times that
+/// are the 197 tokens of a vision transformer), in the backward pass as many as keep two tiles within 400 KB.
+inline Index attention_tile(const AttentionShape& s) { return (std::min<Index>)(66, s.queries); }
 inline Index attention_grad_tile(const AttentionShape& s) {
   return std::clamp<Index>(49152 / round_up(s.keys, 16), 12, (std::max<Index>)(12, s.queries));
 }
@@ -71,17 +84,26 @@ struct AttentionOperand {
   static Index copy_size(Index rows, Index width) { return std::is_same_v<T, accum_t<T>> ? 0 : rows * width; }
 };
 
-/// y (images, queries, heads, value_width) = softmax(scale q k^T) v;  lse (images, heads, queries).
+/// The factor that makes scores powers of two, exp(scale x) = 2^(factor x).
+template <class A>
+A binary_scale(double scale) {
+  return static_cast<A>(scale * std::numbers::log2e);
+}
+
+/// y (images, queries, heads, value_width) = softmax(scale q k^T) v;  lse (images, heads, queries), the
+/// base-2 logarithm of each row's sum of exponentials.
 template <class T>
 void attention(Cpu, const AttentionShape& s, const T* q, const T* k, const T* v, T* y, accum_t<T>* lse) {
   using A = accum_t<T>;
   const auto& table = cpu::attention_table<T>();
   const auto& tile = cpu::tile_table<A>();
   const Index step = attention_tile(s), ld = round_up(s.keys, 16), ldy = s.heads * s.value_width;
+  const Index columns = round_up(s.keys, tile.lanes);
   cpu::Layout at;
-  const Index queries = at.take(step * s.width), scores = at.take(step * ld),
-              values = at.take(step * s.value_width), kt = at.take(tile.packed_size(s.width, s.keys)),
+  const Index scores = at.take(step * ld), values = at.take(step * s.value_width), sums = at.take(step),
+              kt = at.take(tile.packed_size(s.width, s.keys)),
               vs = at.take(tile.packed_size(s.keys, s.value_width)),
+              q_copy = at.take(AttentionOperand<T>::copy_size(step, s.width)),
               copy = at.take(AttentionOperand<T>::copy_size(s.keys, (std::max)(s.width, s.value_width)));
   const cpu::ItemLoop blocks(s.images * s.heads, s.queries * s.keys * (s.width + s.value_width));
   Scratch<A> scratch(blocks.workers() * at.size);
@@ -100,12 +122,12 @@ void attention(Cpu, const AttentionShape& s, const T* q, const T* k, const T* v,
     }
     for (Index i = 0; i < s.queries; i += step) {
       const Index rows = (std::min)(step, s.queries - i);
-      table.gather_rows(rows, s.width, q0 + i * s.query_stride, s.query_stride, static_cast<A>(s.scale),
-                        m + queries, s.width);
-      cpu::multiply_packed({rows, s.keys, s.width}, m + queries, s.width, m + kt, m + scores, ld);
-      table.softmax_rows(rows, s.keys, ld, m + scores, lse + block * s.queries + i);
+      const AttentionOperand<T> Q(rows, s.width, q0 + i * s.query_stride, s.query_stride, m + q_copy);
+      cpu::multiply_packed({rows, columns, s.width}, Q.data, Q.stride, m + kt, m + scores, ld);
+      table.exponential_rows(rows, s.keys, ld, binary_scale<A>(s.scale), m + scores, m + sums,
+                             lse + block * s.queries + i);
       cpu::multiply_packed({rows, s.value_width, s.keys}, m + scores, ld, m + vs, m + values, s.value_width);
-      table.scatter_rows(rows, s.value_width, m + values, s.value_width, 1, y0 + i * ldy, ldy, false);
+      table.divide_rows(rows, s.value_width, m + values, s.value_width, m + sums, y0 + i * ldy, ldy);
     }
   });
 }
@@ -160,6 +182,7 @@ void attention_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const 
   const auto& table = cpu::attention_table<T>();
   const auto& tile = cpu::tile_table<A>();
   const Index step = attention_grad_tile(s), ld = round_up(s.keys, 16), ldy = s.heads * s.value_width;
+  const Index columns = round_up(s.keys, tile.lanes);
   cpu::Layout at;
   const Index queries = at.take(step * s.width), out = at.take(step * s.value_width),
               scores = at.take(step * ld), ds = at.take(step * ld), values = at.take(s.keys * s.value_width),
@@ -189,9 +212,10 @@ void attention_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const 
       table.gather_rows(rows, s.width, q + q0 + i * s.query_stride, s.query_stride, static_cast<A>(s.scale),
                         m + queries, s.width);
       table.gather_rows(rows, s.value_width, dy + y0 + i * ldy, ldy, 1, m + out, s.value_width);
-      cpu::multiply_packed({rows, s.keys, s.width}, m + queries, s.width, m + kt, m + scores, ld);
-      cpu::multiply_packed({rows, s.keys, s.value_width}, m + out, s.value_width, m + vt, m + ds, ld);
-      table.softmax_rows_grad(rows, s.keys, ld, lse + block * s.queries + i, m + scores, m + ds);
+      cpu::multiply_packed({rows, columns, s.width}, m + queries, s.width, m + kt, m + scores, ld);
+      cpu::multiply_packed({rows, columns, s.value_width}, m + out, s.value_width, m + vt, m + ds, ld);
+      table.score_grad_rows(rows, s.keys, ld, binary_scale<A>(1), lse + block * s.queries + i, m + scores,
+                            m + ds);
       if (dv.data)
         cpu::gemm_outer({s.keys, s.value_width, rows}, m + scores, ld,
                         cpu::operand(m + out, s.value_width, false), m + values, s.value_width, {.add = true},

@@ -19,7 +19,8 @@ void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight,
     const cpu::FloatCopy fx(x, s.x_size()), fw(weight, s.weight_size()), bias(epilogue.bias, s.o),
         residual(epilogue.residual, s.y_size());
     cpu::through_float(y, s.y_size(), false, [&](float* fy) {
-      conv2d(device, s, fx.data(), fw.data(), {bias.data(), residual.data(), epilogue.relu}, fy);
+      conv2d(device, s, fx.data(), fw.data(), {bias.data(), residual.data(), epilogue.relu, epilogue.gelu},
+             fy);
     });
   } else if (cpu::is_depthwise(s)) {
     cpu::depthwise_correlate(s, cpu::forward_correlation(s), x, weight, cpu::tile_epilogue(epilogue, y), y);

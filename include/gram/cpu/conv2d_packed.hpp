@@ -23,7 +23,7 @@ Conv2dShape computed_shape(const Conv2dShape& s) {
 /// The epilogue of a convolution for the tiles of y.
 template <class T>
 TileEpilogue<T> tile_epilogue(const Conv2dEpilogue<T>& e, const T* y) {
-  return {.bias = e.bias, .relu = e.relu, .residual = e.residual, .base = y};
+  return {.bias = e.bias, .relu = e.relu, .residual = e.residual, .base = y, .gelu = e.gelu};
 }
 
 }  // namespace gram::cpu
@@ -61,8 +61,8 @@ void conv2d_with_packed(Cpu device, const Conv2dShape& s, const T* x, const accu
     const cpu::FloatCopy wide(x, s.x_size()), bias(epilogue.bias, s.o),
         residual(epilogue.residual, s.y_size());
     cpu::through_float(y, s.y_size(), false, [&](float* wide_y) {
-      conv2d_with_packed(device, s, wide.data(), packed, {bias.data(), residual.data(), epilogue.relu},
-                         wide_y);
+      conv2d_with_packed(device, s, wide.data(), packed,
+                         {bias.data(), residual.data(), epilogue.relu, epilogue.gelu}, wide_y);
     });
   } else {
     const Conv2dShape computed = cpu::computed_shape<T>(s);

@@ -187,7 +187,7 @@ inline void gemm_batch_parallel(const GemmBatch& batch, const GemmShape& s, cons
   gemm_batch_parallel(wide, s, wide_a.data(), a_columns, transpose_a, wide_b.data(), b_columns, transpose_b,
                       wide_c.data(), s.n,
                       TileEpilogue<float>{e.bias ? bias.data() : nullptr, e.add, e.relu,
-                                          e.residual ? residual.data() : nullptr, wide_c.data()});
+                                          e.residual ? residual.data() : nullptr, wide_c.data(), e.gelu});
   narrow(count, s.m, s.n, wide_c.data(), c, ldc, batch.stride_c);
 }
 

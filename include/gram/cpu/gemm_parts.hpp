@@ -19,7 +19,8 @@ struct PartsPlan {
     constexpr Index pieces = 16, partial_bytes = Index{4} << 20, least = 256;
     while (parts > 1 && (parts * s.m * s.n * element > partial_bytes || s.k / parts < least)) parts /= 2;
     // A block of C stays in the L2 cache while slices pass; smaller ones where there are too few to go round.
-    if (blocks() < pieces) rows = 96, columns = 256;
+    if (blocks() < pieces) columns = 192;
+    if (blocks() < pieces) rows = 96;
     if (blocks() < pieces) rows = 48, columns = 128;
     rows = even(s.m, rows, 6), columns = even(s.n, columns, 64);
     depth = round_up(std::max<Index>(ceil_div(s.k, parts), 1), unit);

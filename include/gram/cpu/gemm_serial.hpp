@@ -14,7 +14,7 @@ struct GemmShape {
   Index m, n, k;
 };
 
-/// What becomes of a product: C = [relu](op(A) op(B) [+ bias] [+ residual] [+ C]); bias has n values,
+/// What becomes of a product: C = [relu or GELU](op(A) op(B) [+ bias] [+ residual] [+ C]); bias has n values,
 /// residual is laid out as C. kernels::gemm and gemm_batched fill in `base`, which is C.
 template <class T>
 using GemmEpilogue = cpu::TileEpilogue<T>;
@@ -39,7 +39,7 @@ Operand<T> operand(const T* x, Index ld, bool transposed) {
 /// The part of an epilogue that belongs to the columns from `column` on.
 template <class T>
 TileEpilogue<T> from_column(const TileEpilogue<T>& e, Index column) {
-  return {e.bias ? e.bias + column : nullptr, e.add, e.relu, e.residual, e.base};
+  return {e.bias ? e.bias + column : nullptr, e.add, e.relu, e.residual, e.base, e.gelu};
 }
 
 /// m rows of C against one packed panel: C (m, columns) = A (m, k) panel (k, columns).
@@ -114,8 +114,9 @@ Index gemm_outer_scratch(Index slice = gemm_slice) {
 }
 
 /// C (m, n) = epilogue(A^T B): the sum of outer products of the rows of A (k, m) and B (k, n), B through its
-/// strides, which all fit the cache. Tiles read both where they lie; columns of B that do not fill a vector
-/// are copied first, and columns of A that do not fill a tile, unless a tile may read the few values `behind`
+/// strides, which all fit the cache. Tiles read both where they lie, but for what is copied first: a panel of
+/// B that many tiles pass over, since rows far apart share few sets of the L1 cache; columns of B that do not
+/// fill a vector; and columns of A that do not fill a tile, unless a tile may read the few values `behind`
 /// them.
 template <class T, class Ahead>
 void gemm_outer_slice(const GemmShape& s, const T* a, Index lda, bool behind, const Operand<T>& b, T* c,
@@ -127,7 +128,8 @@ void gemm_outer_slice(const GemmShape& s, const T* a, Index lda, bool behind, co
   for (Index p = 0; p < s.n; p += tile.width) {
     const Index columns = std::min(tile.width, s.n - p), step = tile.rows(columns);
     TileRows<T> panel{b.at(0, p), b.row_stride};
-    if (b.column_stride != 1 || columns % tile.lanes != 0) {
+    const bool shared = s.m >= 24 * step && b.row_stride > 2 * tile.width;
+    if (shared || b.column_stride != 1 || columns % tile.lanes != 0) {
       tile.pack(0, s.k, s.k, columns, panel.data, b.row_stride, b.column_stride, packed);
       panel = {packed, round_up(columns, tile.lanes)};
     }
@@ -156,8 +158,9 @@ void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, 
     const bool last = end == s.k, fetch = s.k - end >= count;
     LinesAhead<T> ahead({a + end * lda, lda}, fetch ? s.m : 0, {b.at(end, 0), b.row_stride},
                         fetch && b.column_stride == 1 ? s.n : 0);
-    const TileEpilogue<T> now{last ? e.bias : nullptr, e.add || begin > 0, last && e.relu,
-                              last ? e.residual : nullptr, e.base};
+    const TileEpilogue<T> now{
+        last ? e.bias : nullptr, e.add || begin > 0, last && e.relu, last ? e.residual : nullptr, e.base,
+        last && e.gelu};
     const bool behind = (s.k - end) * lda >= TileTable<T>::max_rows;
     gemm_outer_slice({s.m, s.n, count}, a + begin * lda, lda, behind, b.from(begin, 0), c, ldc, now, ahead,
                      scratch);

@@ -13,6 +13,7 @@
 #pragma once
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"

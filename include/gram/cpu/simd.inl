@@ -137,21 +137,32 @@ GRAM_INLINE V min(V a, V b) {
   return a < b ? a : b;
 }
 
-/// Sum of the lanes, always in the same order: pairs at half the width, then a quarter, ...
+/// Lane i becomes lane i + Shift, counted round.
+template <int Shift, class V, int... I>
+GRAM_INLINE V rotated(V v, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(v, v, ((I + Shift) % static_cast<int>(sizeof...(I)))...);
+}
+/// Sum of the lanes, always in the same order: pairs at half the width, then a quarter, ... All lanes add, so
+/// that nothing leaves the vector registers.
 template <class V>
 GRAM_INLINE auto sum(V v) {
   constexpr int n = static_cast<int>(GRAM_BYTES / sizeof(v[0]));
-  for (int half = n / 2; half >= 1; half /= 2)
-#pragma GCC unroll 8
-    for (int i = 0; i < half; ++i) v[i] += v[i + half];
+  constexpr auto lane = std::make_integer_sequence<int, n>{};
+  if constexpr (n > 8) v += rotated<8>(v, lane);
+  if constexpr (n > 4) v += rotated<4>(v, lane);
+  if constexpr (n > 2) v += rotated<2>(v, lane);
+  v += rotated<1>(v, lane);
   return v[0];
 }
 template <class V>
 GRAM_INLINE auto max_lane(V v) {
   constexpr int n = static_cast<int>(GRAM_BYTES / sizeof(v[0]));
-  auto m = v[0];
-  for (int i = 1; i < n; ++i) m = v[i] > m ? v[i] : m;
-  return m;
+  constexpr auto lane = std::make_integer_sequence<int, n>{};
+  if constexpr (n > 8) v = max(rotated<8>(v, lane), v);
+  if constexpr (n > 4) v = max(rotated<4>(v, lane), v);
+  if constexpr (n > 2) v = max(rotated<2>(v, lane), v);
+  v = max(rotated<1>(v, lane), v);
+  return v[0];
 }
 
 /// e^x: Cody and Waite's reduction and a polynomial of degree 7, at most 1.3 units in the last place.
@@ -176,6 +187,23 @@ GRAM_INLINE vec_f exp(vec_f x) {
 }
 GRAM_INLINE vec_d exp(vec_d x) {
   for (int i = 0; i < GRAM_BYTES / 8; ++i) x[i] = std::exp(x[i]);
+  return x;
+}
+
+/// 2^x for x below 127, as soft-max needs it: x = n + f with |f| <= 1/2, a polynomial of degree 6 for 2^f
+/// (one unit in the last place), and n added to its exponent. 0 from -127 on; NaN stays NaN.
+GRAM_INLINE vec_f exp2_below(vec_f x) {
+  const vec_f magic = splat<float>(12582912.0F);  // 1.5 2^23: adding it rounds to an integer in the low bits
+  const vec_f y = max(splat<float>(-127.0F), x), shifted = y + magic, f = y - (shifted - magic), f2 = f * f;
+  const vec_f low = fma(fma(f, splat<float>(5.550328998e-2F), splat<float>(0.2402264661F)), f2,
+                        fma(f, splat<float>(0.6931472056F), splat<float>(1.0F)));
+  const vec_f high = fma(f2, splat<float>(1.533757676e-4F),
+                         fma(f, splat<float>(1.339986036e-3F), splat<float>(9.618519535e-3F)));
+  const vec_i32 power = reinterpret_cast<vec_i32>(fma(high, f2 * f2, low));
+  return reinterpret_cast<vec_f>(power + (reinterpret_cast<vec_i32>(shifted) << 23));
+}
+GRAM_INLINE vec_d exp2_below(vec_d x) {
+  for (int i = 0; i < GRAM_BYTES / 8; ++i) x[i] = std::exp2(x[i]);
   return x;
 }
 

@@ -7,11 +7,11 @@
 //     panels[p * K + k * w + (j - p)],  p = j / width * width,  w = min(width, round_up(N - p, lanes)),
 // so the panel of column p starts at panels + p * K.
 #pragma once
-#include "gram/cpu/simd.hpp"
+#include "gram/cpu/math.hpp"
 
 namespace gram::cpu {
 
-/// What becomes of a finished sum s: c = [relu](s [+ bias] [+ residual] [+ c]).
+/// What becomes of a finished sum s: c = [relu or GELU](s [+ bias] [+ residual] [+ c]).
 template <class T>
 struct TileEpilogue {
   const T* bias = nullptr;      ///< one value for each column of the tile
@@ -19,6 +19,7 @@ struct TileEpilogue {
   bool relu = false;            ///< max(0, .), NaN stays NaN
   const T* residual = nullptr;  ///< residual[p - base] belongs to the element at p
   const T* base = nullptr;      ///< the first element of the whole result; needed with a residual only
+  bool gelu = false;            ///< x Phi(x), on the stored tile while the L1 cache has it
 };
 
 /// Rows that a tile of A^T B walks down: row i at data + i * stride.

@@ -4,6 +4,17 @@ namespace gram::cpu::GRAM_ISA {
 /// Vectors in a full panel: 6 x 4 sums fill the 32 registers of AVX-512, 6 x 2 the 16 of the others.
 inline constexpr int tile_vectors = GRAM_BYTES == 64 ? 4 : 2;
 
+/// GELU of a stored tile. Not inlined: its code would be repeated for every tile, and needs the registers of
+/// the sums.
+template <class T>
+GRAM_KERNEL __attribute__((noinline)) void gelu_tile(Index rows, T* const* c, Index columns) {
+  for (Index i = 0; i < rows; ++i) {
+    Index j = 0;
+    for (; j + lanes<T> <= columns; j += lanes<T>) store(c[i] + j, gelu(load(c[i] + j)));
+    if (j < columns) store(c[i] + j, gelu(load(c[i] + j, columns - j)), columns - j);
+  }
+}
+
 /// Finishes and stores a tile; the last of its V vectors may be partial.
 template <int R, int V, class T>
 GRAM_INLINE void finish_tile(const vec<T> (&sum)[R][V], Index rows, T* const* c, Index columns,
@@ -26,6 +37,7 @@ GRAM_INLINE void finish_tile(const vec<T> (&sum)[R][V], Index rows, T* const* c,
       n >= lanes<T> ? store(p, v) : store(p, v, n);
     }
   }
+  if (e.gelu) gelu_tile(rows, c, columns);
 }
 
 template <int R, int V, class T>
@@ -186,11 +198,11 @@ GRAM_KERNEL void tile_reduce(Index parts, const T* partial, Index stride, T* c, 
   Index j = 0;
   for (; j + 4 * lanes<T> <= columns; j += 4 * lanes<T>)
     reduce_vectors<4>(parts, partial + j, stride, c + j, 4 * lanes<T>,
-                      {e.bias ? e.bias + j : nullptr, e.add, e.relu, e.residual, e.base});
+                      {e.bias ? e.bias + j : nullptr, e.add, e.relu, e.residual, e.base, e.gelu});
   for (; j < columns; j += lanes<T>) {
     const Index n = columns - j < lanes<T> ? columns - j : lanes<T>;
     reduce_vectors<1>(parts, partial + j, stride, c + j, n,
-                      {e.bias ? e.bias + j : nullptr, e.add, e.relu, e.residual, e.base});
+                      {e.bias ? e.bias + j : nullptr, e.add, e.relu, e.residual, e.base, e.gelu});
   }
 }
 

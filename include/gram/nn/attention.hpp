@@ -27,7 +27,22 @@ struct MultiHeadAttention {
                            " heads; they must divide ", o.channels, " channels");
   }
 
-  Tensor<T> operator()(const Tensor<T>& x) {
+  Tensor<T> operator()(const Tensor<T>& x) { return drop(proj(attend(x))); }
+  /// True when calls run what fuse_for_inference() asked for.
+  bool prepared() const { return proj.prepared(); }
+  /// layer(x) + residual without a gradient, the sum in the pass of the projection.
+  Tensor<T> inference(const Tensor<T>& x, const Tensor<T>& residual) const {
+    return proj.inference(attend(x), residual);
+  }
+  void visit(auto&& parts) { parts("qkv", qkv), parts("proj", proj), parts("proj_drop", drop); }
+
+  Linear<T> qkv, proj;
+  Dropout<T> drop;
+  Index heads;
+
+ private:
+  /// softmax(q k^T / sqrt(d)) v
+  Tensor<T> attend(const Tensor<T>& x) const {
     const Tensor<T> packed = qkv(x);
     const Tensor<T> mixed =
         located(qkv.weight, [&] { return attention(packed, AttentionOptions{.heads = heads}); });
@@ -36,13 +51,8 @@ struct MultiHeadAttention {
                 .kind = "attention",
                 .output = mixed.shape(),
                 .matmuls = 2 * mixed.size() * x.dim(1)});
-    return drop(proj(mixed));
+    return mixed;
   }
-  void visit(auto&& parts) { parts("qkv", qkv), parts("proj", proj), parts("proj_drop", drop); }
-
-  Linear<T> qkv, proj;
-  Dropout<T> drop;
-  Index heads;
 };
 
 }  // namespace gram

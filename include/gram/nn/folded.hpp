@@ -42,7 +42,8 @@ Conv2dInference<T>& prepared_conv2d(const Parameter<T>& weight, const Tensor<T>&
 /// The same for a (grouped) linear layer, weight (O, I/G), x (..., I), residual (..., O): a 1x1 convolution.
 template <Scalar T, class Norm>
 Tensor<T> prepared_linear(const char* name, const Parameter<T>& weight, const Tensor<T>& bias, Index groups,
-                          const Norm* norm, const Tensor<T>& x, const Tensor<T>& residual, bool relu) {
+                          const Norm* norm, const Tensor<T>& x, const Tensor<T>& residual, bool relu,
+                          bool gelu = false) {
   const detail::LinearShape s(name, x, weight, bias, groups);
   const Shape shape = x.shape().with(-1, s.out);
   if (s.rows == 0) return Tensor<T>(shape, x.device());
@@ -51,7 +52,7 @@ Tensor<T> prepared_linear(const char* name, const Parameter<T>& weight, const Te
   const auto map = [&](const Tensor<T>& t) {
     return t.defined() ? reshape(t, {1, s.rows, 1, t.dim(-1)}) : t;
   };
-  return reshape(convolution(map(x), map(residual), relu), shape);
+  return reshape(convolution(map(x), map(residual), relu, gelu), shape);
 }
 
 }  // namespace gram

@@ -25,22 +25,35 @@ struct Linear {
   }
 
   Tensor<T> operator()(const Tensor<T>& x) const {
+    if (prepared()) return inference(x, {});
+    const Tensor<T> y = located(weight, [&] { return linear(x, weight, bias); });
+    log(y.shape());
+    return y;
+  }
+  /// True when calls run what fuse_for_inference() asked for.
+  bool prepared() const { return weight.fused && !grad_enabled(); }
+  /// [gelu](layer(x) [+ residual]) in one pass, without a gradient; residual (..., O) or {}.
+  Tensor<T> inference(const Tensor<T>& x, const Tensor<T>& residual, bool gelu = false) const {
     const Tensor<T> y = located(weight, [&] {
-      if (weight.fused && !grad_enabled())
-        return prepared_linear("linear", weight, bias, 1, static_cast<const void*>(nullptr), x, {}, false);
-      return linear(x, weight, bias);
+      return prepared_linear("linear", weight, bias, 1, static_cast<const void*>(nullptr), x, residual, false,
+                             gelu);
     });
-    if (CallLog* log = CallLog::open())
-      log->add({.path = layer_path(weight.name),
-                .kind = "Linear",
-                .output = y.shape(),
-                .parameters = weight.size() + bias.size(),
-                .products = y.size() * weight.dim(1)});
+    log(y.shape());
     return y;
   }
   void visit(auto&& parts) { parts("weight", weight), parts("bias", bias); }
 
   Parameter<T> weight, bias;
+
+ private:
+  void log(const Shape& output) const {
+    if (CallLog* calls = CallLog::open())
+      calls->add({.path = layer_path(weight.name),
+                  .kind = "Linear",
+                  .output = output,
+                  .parameters = weight.size() + bias.size(),
+                  .products = output.size() * weight.dim(1)});
+  }
 };
 
 }  // namespace gram

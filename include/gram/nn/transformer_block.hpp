@@ -39,8 +39,8 @@ struct TransformerBlock {
         drop_path2(o.drop_path, rng) {}
 
   Tensor<T> operator()(const Tensor<T>& x) {
-    const Tensor<T> y = add(x, drop_path1(attn(norm1(x))));
-    return add(y, drop_path2(drop(mlp(norm2(y)))));
+    const Tensor<T> y = attn.prepared() ? attn.inference(norm1(x), x) : add(x, drop_path1(attn(norm1(x))));
+    return mlp.prepared() ? mlp.inference(norm2(y), y) : add(y, drop_path2(drop(mlp(norm2(y)))));
   }
   void visit(auto&& parts) {
     parts("norm1", norm1), parts("attn", attn), parts("drop_path1", drop_path1);

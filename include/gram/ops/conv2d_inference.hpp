@@ -10,8 +10,8 @@
 
 namespace gram {
 
-/// y = [relu](scale conv2d(x, weight, bias) + shift [+ residual]), without a gradient. The scale of an output
-/// channel is multiplied into its weights, in double. Not for use by several threads at once.
+/// y = [relu or GELU](scale conv2d(x, weight, bias) + shift [+ residual]), without a gradient. The scale of
+/// an output channel is multiplied into its weights, in double. Not for use by several threads at once.
 template <Scalar T>
 class Conv2dInference {
  public:
@@ -30,13 +30,14 @@ class Conv2dInference {
     bias_ = converted<T>(sum);
   }
 
-  /// x (N, H, W, C), residual (N, H', W', O) or {} -> (N, H', W', O). Throws what conv2d throws.
-  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual, bool relu) {
+  /// x (N, H, W, C), residual (N, H', W', O) or {} -> (N, H', W', O); GELU is for 1x1 convolutions. Throws
+  /// what conv2d throws.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual, bool relu, bool gelu = false) {
     const Conv2dShape shape = detail::conv2d_shape(x, weight_, bias_, options_);
     Tensor<T> y({shape.n, shape.out_h(), shape.out_w(), shape.o}, x.device());
     require(!residual.defined() || residual.shape() == y.shape(), "conv2d: residual has shape ",
             residual.shape(), ", but the result has shape ", y.shape(), "; they must agree");
-    const Conv2dEpilogue<T> epilogue{bias_.data(), residual.data(), relu};
+    const Conv2dEpilogue<T> epilogue{bias_.data(), residual.data(), relu, gelu};
     on(x.device(), [&](auto device) {
       kernels::conv2d_prepared(
           device, shape, x.data(), [&] { return folded().data(); }, prepared_, epilogue, y.data());
