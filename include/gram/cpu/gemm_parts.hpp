@@ -12,7 +12,7 @@ namespace gram::cpu {
 /// How A^T B is cut: `parts` of the sum, `depth` long, times blocks (rows, columns) of C.
 struct PartsPlan {
   GemmShape s;
-  Index parts = 16, depth, rows = 288, columns = 256;
+  Index parts = 16, depth, rows = 192, columns = 384;
 
   /// `element`: bytes of an element of C; parts are multiples of `unit` long.
   PartsPlan(const GemmShape& shape, Index element, Index unit) : s(shape) {
@@ -22,17 +22,10 @@ struct PartsPlan {
     if (blocks() < pieces) columns = 192;
     if (blocks() < pieces) rows = 96;
     if (blocks() < pieces) rows = 48, columns = 128;
-    rows = even(s.m, rows, 6), columns = even(s.n, columns, 64);
     depth = round_up(std::max<Index>(ceil_div(s.k, parts), 1), unit);
     parts = std::max<Index>(1, ceil_div(s.k, depth));
   }
   Index blocks() const { return parts * ceil_div(s.m, rows) * ceil_div(s.n, columns); }
-
- private:
-  /// As many pieces of n as pieces of `most` are, of equal size: a multiple of `unit`.
-  static Index even(Index n, Index most, Index unit) {
-    return round_up(std::max<Index>(1, ceil_div(n, ceil_div(n, most))), unit);
-  }
 };
 
 /// C = epilogue(the sum of all parts). multiply(piece, k, i, j, to, ld, epilogue, worker) makes piece.m rows
