@@ -101,12 +101,15 @@ void measure(const char* name, const Conv2dShape& s, double peak, double budget)
   std::printf("\n");
 }
 
-/// A line for the form that is chosen, and one for the direct form where that is another.
+/// A line for the form that is chosen, one for the direct form where that is another, and one with operands
+/// rounded to bf16 in the direct form.
 void measure(const Line& line, double peak, double budget) {
   measure(line.name, line.shape, peak, budget);
-  if (!cpu::winograd_plan(line.shape)) return;
   set_convolution_method(ConvolutionMethod::direct);
-  measure("  direct", line.shape, peak, budget);
+  if (cpu::winograd_plan(line.shape)) measure("  direct", line.shape, peak, budget);
+  set_product_precision(Precision::bf16);
+  if (cpu::rounds(line.shape)) measure("  bf16", line.shape, peak, budget);
+  set_product_precision(Precision::float32);
   set_convolution_method(ConvolutionMethod::automatic);
 }
 

@@ -5,8 +5,8 @@
 //   few rows    A is rounded at once; a task rounds a panel of B and multiplies all of A with it.
 //   many rows   B is rounded at once, panel by panel; a task rounds a block of rows of A, which stays in
 //               its L2 cache, and multiplies it with all panels.
-//   A^T B       the sum over k is long: a task walks down A and B in slices of 256 rows, rounds both, and
-//               adds the slice's product to a block of C that stays in its L2 cache.
+//   A^T B       the sum over k is long: a task walks down A and B in slices of 256 rows, rounds A, then a
+//               panel of B at a time, and adds their product to a block of C that stays in its L2 cache.
 //
 // Rounding costs a pass over an operand; each of its elements then takes part in as many multiplications as
 // the other operand has columns, so that it pays from a few dozen on.
@@ -113,9 +113,10 @@ inline void gemm_bf16_packed(const GemmShape& s, const float* a, Index lda, cons
   const Index depth = pairs(s.k), pitch = pair_pitch(s.k), panels = ceil_div(s.n, tile.width);
   constexpr Index l2_part = 192 * 1024 / sizeof(Pair16), step = PairTileTable<bf16>::max_rows;
   const Index fitting = std::min<Index>(384, l2_part / pitch);
-  const Index rows = round_up(std::clamp<Index>(std::min(fitting, ceil_div(s.m, 8)), 1, s.m), step);
+  const Index even = std::max<Index>(72, ceil_div(s.m, 12));
+  const Index rows = round_up(std::clamp<Index>(std::min(fitting, even), 1, s.m), step);
   const Index blocks = ceil_div(s.m, rows),
-              cuts = blocks >= 16 ? 1 : std::min<Index>(panels, blocks == 1 ? 16 : 4);
+              cuts = blocks >= 10 ? 1 : std::min<Index>(panels, blocks == 1 ? 16 : 4);
   const Index span = ceil_div(panels, cuts), size = rows * pitch;
   Scratch<Pair16> scratch(workers(blocks * cuts) * size);
   parallel_blocks(blocks * cuts, [&](Index block, int worker) {
@@ -142,9 +143,9 @@ inline void gemm_bf16_by_rows(const GemmShape& s, const float* a, Index lda, con
 /// multiple of the rows of every tile.
 inline constexpr Index bf16_slice = 256, bf16_strip = 48;
 
-/// Scratch of gemm_bf16_outer for m rows and n columns of C, in words.
-inline Index gemm_bf16_outer_scratch(Index m, Index n) {
-  return bf16_slice / 2 * (round_up(m, bf16_strip) + round_up(n, pair_tile_table<bf16>().lanes));
+/// Scratch of gemm_bf16_outer for m rows of C, in words.
+inline Index gemm_bf16_outer_scratch(Index m) {
+  return bf16_slice / 2 * (round_up(m, bf16_strip) + pair_tile_table<bf16>().width);
 }
 
 /// Rounds the rows of B (k, n), k at most bf16_slice, to packed panels `width` columns wide; few rows at a
@@ -166,7 +167,7 @@ inline void gemm_bf16_outer(const GemmShape& s, const float* a, Index lda, const
                             Index ldc, const TileEpilogue<float>& e, Pair16* scratch) {
   const auto& tile = pair_tile_table<bf16>();
   Pair16* const strips = scratch;
-  Pair16* const panels = scratch + bf16_slice / 2 * round_up(s.m, bf16_strip);
+  Pair16* const panel = scratch + bf16_slice / 2 * round_up(s.m, bf16_strip);
   const Index slice = round_up(ceil_div(s.k, ceil_div(s.k, bf16_slice)), Index{16});
   for (Index begin = 0; begin < s.k; begin += slice) {
     const Index count = std::min(slice, s.k - begin), depth = pairs(count);
@@ -175,14 +176,14 @@ inline void gemm_bf16_outer(const GemmShape& s, const float* a, Index lda, const
     LinesAhead<float> ahead({a + end * lda, lda}, fetch ? s.m : 0, {b.at(end, 0), b.row_stride},
                             fetch && b.column_stride == 1 ? s.n : 0);
     round_slice(tile, count, s.m, {a + begin * lda, lda, 1}, bf16_strip, strips);
-    round_slice(tile, count, s.n, b.from(begin, 0), tile.width, panels);
     for (Index p = 0; p < s.n; p += tile.width) {
+      const Index columns = std::min(tile.width, s.n - p);
+      round_slice(tile, count, columns, b.from(begin, p), tile.width, panel);
       TileEpilogue<float> now = end == s.k ? from_column(e, p) : TileEpilogue<float>{};
       now.add = e.add || begin > 0;
       for (Index i = 0; i < s.m; i += bf16_strip)
-        multiply_pair_panel(tile, std::min(bf16_strip, s.m - i), std::min(tile.width, s.n - p), depth,
-                            {strips + i * depth, 1, bf16_strip}, panels + p * depth, ahead, c + i * ldc + p,
-                            ldc, now);
+        multiply_pair_panel(tile, std::min(bf16_strip, s.m - i), columns, depth,
+                            {strips + i * depth, 1, bf16_strip}, panel, ahead, c + i * ldc + p, ldc, now);
     }
   }
 }
@@ -191,7 +192,7 @@ inline void gemm_bf16_outer(const GemmShape& s, const float* a, Index lda, const
 inline void gemm_bf16_by_parts(const GemmShape& s, const float* a, Index lda, const Operand<float>& b,
                                float* c, Index ldc, const TileEpilogue<float>& e) {
   const PartsPlan plan(s, sizeof(float), 16);
-  const Index size = gemm_bf16_outer_scratch(plan.rows, plan.columns);
+  const Index size = gemm_bf16_outer_scratch(plan.rows);
   Scratch<Pair16> scratch(workers(plan.blocks()) * size);
   gemm_in_parts(plan, c, ldc, e,
                 [&](const GemmShape& piece, Index k, Index i, Index j, float* to, Index ld,
