@@ -49,7 +49,8 @@ void gemm_pack(Index k, Index n, const Operand<T>& b, T* packed) {
 }
 
 /// C = epilogue(A B) with B packed. Each task multiplies a block of rows that fits the L2 cache with all
-/// panels, or with a part of them where blocks are few. The bits are those of every other way to multiply: an
+/// panels, or with a part of them where blocks are few. Where rows are few (one image), most of the memory to
+/// read is B, and each panel is one task's, or two. The bits are those of every other way to multiply: an
 /// element is one sum over k, in order.
 template <class T>
 void gemm_packed(const GemmShape& s, const T* a, Index lda, const T* packed, T* c, Index ldc,
@@ -60,9 +61,12 @@ void gemm_packed(const GemmShape& s, const T* a, Index lda, const T* packed, T* 
   constexpr Index l2_part = 192 * 1024 / sizeof(T), step = TileTable<T>::max_rows;
   const Index fitting = l2_part / std::max<Index>(s.k, 1),
               even = std::max(std::min<Index>(384, ceil_div(s.m, 8)), s.m / 32);
-  const Index rows = round_up(std::clamp<Index>(std::min(fitting, even), 1, s.m), step);
-  const Index blocks = ceil_div(s.m, rows),
-              cuts = blocks >= 16 ? 1 : std::min<Index>(panels, blocks == 1 ? 16 : 4);
+  const bool few = s.m <= 256;
+  const Index most = few ? ceil_div(s.m, panels >= 16 ? 1 : 2) : std::min(fitting, even);
+  const Index rows = round_up(std::clamp<Index>(most, 1, s.m), step);
+  const Index blocks = ceil_div(s.m, rows), cuts = few            ? panels
+                                                   : blocks >= 16 ? 1
+                                                                  : std::min<Index>(panels, 4);
   const Index span = ceil_div(panels, cuts);
   parallel_blocks(blocks * cuts, [&](Index block, int) {
     const Index i = block % blocks * rows, m = std::min(rows, s.m - i);

@@ -19,19 +19,26 @@ GRAM_KERNEL void layer_norm_rows(Index rows, Index C, const T* x, const accum_t<
   constexpr Index L = lanes<T>;
   const Index whole = C / L * L, rest = C - whole;
   for (Index r = 0; r < rows; ++r, x += C, y += C) {
-    vec<T> total = {}, squares = {};
-    for (Index c = 0; c < whole; c += L) total += load(x + c);
-    if (rest) total += load(x + whole, rest);
-    const A m = sum(total) / static_cast<A>(C);
-    for (Index c = 0; c < whole; c += L) {
+    // Two sums of each kind: one alone would wait for its own last addition.
+    vec<T> total[2] = {}, squares[2] = {};
+    Index c = 0;
+    for (; c + 2 * L <= whole; c += 2 * L) total[0] += load(x + c), total[1] += load(x + c + L);
+    if (c < whole) total[0] += load(x + c);
+    if (rest) total[1] += load(x + whole, rest);
+    const A m = sum(total[0] + total[1]) / static_cast<A>(C);
+    for (c = 0; c + 2 * L <= whole; c += 2 * L) {
+      const vec<T> d = load(x + c) - m, e = load(x + c + L) - m;
+      squares[0] = fma(d, d, squares[0]), squares[1] = fma(e, e, squares[1]);
+    }
+    if (c < whole) {
       const vec<T> d = load(x + c) - m;
-      squares = fma(d, d, squares);
+      squares[0] = fma(d, d, squares[0]);
     }
     if (rest) {
       const vec<T> d = first_lanes<T>(load(x + whole, rest) - m, rest);
-      squares = fma(d, d, squares);
+      squares[1] = fma(d, d, squares[1]);
     }
-    const double variance = static_cast<double>(sum(squares)) / static_cast<double>(C);
+    const double variance = static_cast<double>(sum(squares[0] + squares[1])) / static_cast<double>(C);
     const A s = static_cast<A>(1 / std::sqrt(variance + epsilon));
     mean[r] = m;
     rstd[r] = s;

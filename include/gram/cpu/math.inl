@@ -89,23 +89,25 @@ GRAM_INLINE vec_f normal_tail(vec_f a) {
       fma(a2, all<vec_f>(-2.086194412e-9), fma(a, all<vec_f>(8.070609836e-8), all<vec_f>(-1.382237875e-6)));
   const vec_f z = -a * fma(fma(q2, a2 * a2, q1), a2 * a2, q0);  // in [-30, -1]
   const vec_f magic = all<vec_f>(12582912);
-  const vec_f n = (z + magic) - magic, f = z - n, f2 = f * f;  // 2^z = 2^n 2^f with f in [-1/2, 1/2]
-  const vec_f low = fma(fma(f, all<vec_f>(5.550328998e-2), all<vec_f>(0.2402264661)), f2,
-                        fma(f, all<vec_f>(0.6931472056), all<vec_f>(1)));
-  const vec_f high =
-      fma(f2, all<vec_f>(1.533757676e-4), fma(f, all<vec_f>(1.339986036e-3), all<vec_f>(9.618519535e-3)));
-  const vec_i32 half_power = __builtin_convertvector(n, vec_i32) + 126;  // 2^(n-1): Phi(0) is one half
-  return fma(high, f2 * f2, low) * reinterpret_cast<vec_f>(half_power << 23);
+  // 2^z = 2^n 2^f with f in [-1/2, 1/2]. Phi(0) is one half, and so are all coefficients of 2^f; n is added
+  // to its exponent.
+  const vec_f shifted = z + magic, f = z - (shifted - magic), f2 = f * f;
+  const vec_f low = fma(fma(f, all<vec_f>(5.550328998e-2 / 2), all<vec_f>(0.2402264661 / 2)), f2,
+                        fma(f, all<vec_f>(0.6931472056 / 2), all<vec_f>(0.5)));
+  const vec_f high = fma(f2, all<vec_f>(1.533757676e-4 / 2),
+                         fma(f, all<vec_f>(1.339986036e-3 / 2), all<vec_f>(9.618519535e-3 / 2)));
+  const vec_i32 power = reinterpret_cast<vec_i32>(fma(high, f2 * f2, low));
+  return reinterpret_cast<vec_f>(power + (reinterpret_cast<vec_i32>(shifted) << 23));
 }
 
 /// x Phi(x) = max(x, 0) - |x| Phi(-|x|); the last product is less than 6e-9 beyond 6 and stays there.
 GRAM_INLINE vec_f gelu(vec_f x) {
-  const vec_f a = min(x < vec_f{} ? -x : x, all<vec_f>(6));
-  return fma(-a, normal_tail(a), x < vec_f{} ? vec_f{} : x);
+  const vec_f a = min(abs(x), all<vec_f>(6));
+  return fma(-a, normal_tail(a), max(vec_f{}, x));
 }
 /// Phi(x) + x phi(x)
 GRAM_INLINE vec_f gelu_slope(vec_f x) {
-  const vec_f t = normal_tail(min(x < vec_f{} ? -x : x, all<vec_f>(6)));
+  const vec_f t = normal_tail(min(abs(x), all<vec_f>(6)));
   const vec_f density = 0.3989422804F * exp(-0.5F * x * x);
   return fma(x, density, x < vec_f{} ? t : 1.0F - t);
 }

@@ -128,6 +128,25 @@ GRAM_INLINE vec_d sqrt(vec_d x) {
 #endif
 }
 
+// a > b ? a : b and a < b ? a : b, also where one is NaN: then b. Compilers make two instructions of these.
+GRAM_INLINE vec_f max(vec_f a, vec_f b) {
+#if GRAM_BYTES == 64
+  return _mm512_maskz_max_ps(0xffff, a, b);
+#elif GRAM_BYTES == 32
+  return _mm256_max_ps(a, b);
+#else
+  return a > b ? a : b;
+#endif
+}
+GRAM_INLINE vec_f min(vec_f a, vec_f b) {
+#if GRAM_BYTES == 64
+  return _mm512_maskz_min_ps(0xffff, a, b);
+#elif GRAM_BYTES == 32
+  return _mm256_min_ps(a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
 template <class V>
 GRAM_INLINE V max(V a, V b) {
   return a > b ? a : b;
@@ -136,6 +155,8 @@ template <class V>
 GRAM_INLINE V min(V a, V b) {
   return a < b ? a : b;
 }
+/// Without its sign.
+GRAM_INLINE vec_f abs(vec_f x) { return reinterpret_cast<vec_f>(reinterpret_cast<vec_u32>(x) & 0x7fffffffU); }
 
 /// Lane i becomes lane i + Shift, counted round.
 template <int Shift, class V, int... I>
