@@ -91,7 +91,7 @@ void conv2d_grad_weight(Cpu device, const Conv2dShape& s, const T* x, const T* d
     if constexpr (std::is_same_v<T, float>) {
       if (const auto plan = cpu::allowed(cpu::winograd_weight_plan(s)))
         return cpu::winograd_grad_weight(plan, x, dy, dw, add);
-      if (cpu::rounds(s)) return cpu::correlate_pixels_rounded(s, x, dy, dw, add);
+      if (cpu::rounds_weight(s)) return cpu::correlate_pixels_rounded(s, x, dy, dw, add);
     }
     cpu::correlate_pixels(s, x, dy, dw, add);
   }

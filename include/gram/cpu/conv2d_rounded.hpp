@@ -34,6 +34,9 @@ inline bool rounds_gradient(const Conv2dShape& s) {
   return product_precision() == Precision::bf16 && worth_rounding(taps, m.group_out(), m.group_in());
 }
 
+/// The same of the weight gradient: narrow panels of channels cost more to round than they save.
+inline bool rounds_weight(const Conv2dShape& s) { return rounds(s) && s.group_in() >= 32; }
+
 /// Winograd's form of the result, or of the input gradient, where it is faster than the direct one, which
 /// rounded operands make twice as fast.
 inline WinogradPlan forward_plan(const Conv2dShape& s, WinogradWeights weights) {
