@@ -184,8 +184,7 @@ void batch_norm_coefficients(const kernels::BatchNormArguments<T>& in, accum_t<T
 
 namespace gram::kernels {
 
-/// y = [relu]((x - mean) / sqrt(variance + epsilon) weight + bias [+ residual]). Walks backwards: the
-/// statistics' pass has left the end of x in the caches.
+/// y = [relu]((x - mean) / sqrt(variance + epsilon) weight + bias [+ residual])
 template <class T>
 void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, bool relu, T* y) {
   using A = accum_t<T>;
@@ -196,7 +195,7 @@ void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, b
   pieces.widen(mean, 3);
   const auto& table = cpu::batch_norm_table<T>();
   parallel_blocks(pieces.count(), [&](Index i, int) {
-    const auto [at, n, columns] = pieces[pieces.count() - 1 - i];
+    const auto [at, n, columns] = pieces[i];
     table.apply(n, columns, in.x + at, residual ? residual + at : nullptr, mean, scale, bias, relu, y + at);
   });
 }
