@@ -39,16 +39,21 @@ TEST_CASE("only 3x3 kernels whose taps are neighbours, with stride 1 and little 
 TEST_CASE("the form is chosen by what was measured to be fastest") {
   CHECK(chosen(square(8, 56, 64, 64)) == 4);
   CHECK(chosen(square(8, 112, 32, 64)) == 4);
-  CHECK(chosen(square(8, 14, 256, 256)) == 4);
+  CHECK(chosen(square(8, 14, 128, 128)) == 4);
+  CHECK(chosen(square(8, 14, 256, 256)) == 2);
+  CHECK(chosen(square(8, 14, 256, 256), cpu::WinogradWeights::kept) == 4);
+  CHECK(chosen(square(8, 14, 512, 512)) == 2);
+  CHECK(chosen(square(16, 7, 512, 512)) == 4);
   CHECK(chosen(square(128, 32, 16, 16)) == 4);
   CHECK(chosen(square(1, 14, 256, 256)) == 2);
   CHECK(chosen(square(1, 7, 512, 512)) == 0);
-  CHECK(chosen(square(8, 7, 256, 256)) == 4);
+  CHECK(chosen(square(8, 7, 256, 256)) == 2);
   CHECK(chosen(square(8, 7, 512, 512)) == 2);
   CHECK(chosen(square(8, 7, 512, 512), cpu::WinogradWeights::kept) == 4);
   CHECK(chosen(square(8, 56, 8, 64)) == 0);
   CHECK(cpu::winograd_weight_plan(square(128, 32, 16, 16)).tile == 0);
   CHECK(cpu::winograd_weight_plan(square(128, 16, 32, 32)).tile == 4);
+  CHECK(cpu::winograd_weight_plan(square(8, 14, 256, 256)).tile == 4);
   CHECK(chosen(square(0, 56, 64, 64)) == 0);
   CHECK(chosen(square(1, 8, 16, 16)) == 0);
 }

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "gram/ops/arithmetic.hpp"
 #include "isa_and_threads.hpp"
 
 using namespace gram;
@@ -151,6 +152,51 @@ TEST_CASE("batch_norm adds to gradients that are there already") {
   for (std::size_t k = 0; k < 3; ++k)
     for (Index i = 0; i < once[k].size(); ++i)
       CHECK(twice[k].data()[i] == doctest::Approx(2 * once[k].data()[i]));
+}
+
+TEST_CASE("batch_norm's gradients have the same bits in the memory of a gradient that nobody else holds") {
+  // A product in between makes such a gradient; here the root is held, so the other run may not write over
+  // it.
+  const auto check = [](const Shape& shape, bool training, bool relu, int residual) {
+    CAPTURE(to_text(shape));
+    CAPTURE(training);
+    CAPTURE(relu);
+    CAPTURE(residual);
+    const auto dy = randn<float>(shape, 9), kept = dy.clone(), half = full(shape, 0.5F);
+    const auto run = [&](bool held) {
+      const Inputs<float> in({shape, training, relu, residual > 0, true});
+      Tensor<float> x = in.x, w = in.weight, b = in.bias, r = in.residual;
+      x.set_requires_grad(), w.set_requires_grad(), b.set_requires_grad();
+      if (residual == 2) r.set_requires_grad();
+      if (residual == 3) r = x;
+      if (residual == 4) r.set_requires_grad(), r.gradient().add(full(shape, 3.0F));
+      const auto y = batch_norm(x, w, b, in.mu, in.var, {.training = training, .relu = relu}, r);
+      held ? backward(y, mul(dy, half)) : backward(mul(y, half), dy);
+      std::vector<Tensor<float>> all{x.grad(), w.grad(), b.grad()};
+      if (residual > 1) all.push_back(r.grad());
+      return all;
+    };
+    const auto expected = run(true), free = run(false);
+    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(test::identical(free[i], expected[i]));
+    CHECK(test::identical(dy, kept));
+    // against the definition: g = dy where y > 0, dbias = sum g
+    const Inputs<float> in({shape, training, relu, residual > 0, true});
+    const auto y = batch_norm(in.x, in.weight, in.bias, in.mu, in.var, {.training = training, .relu = relu},
+                              residual == 3 ? in.x : in.residual);
+    const Index channels = shape[-1];
+    for (Index c = 0; c < channels; ++c) {
+      double sum = 0;
+      for (Index i = c; i < y.size(); i += channels)
+        if (!relu || y.data()[i] > 0) sum += 0.5 * static_cast<double>(dy.data()[i]);
+      CHECK(static_cast<double>(free[2].data()[c]) == doctest::Approx(sum).epsilon(1e-4).scale(10));
+    }
+  };
+  test::for_each_isa([&] {
+    for (const Shape& shape : {Shape{5, 3}, Shape{3, 7, 7, 16}, Shape{700, 33}, Shape{9, 300}})
+      for (const bool training : {false, true})
+        for (const bool relu : {false, true})
+          for (const int residual : {0, 1, 2, 3, 4}) check(shape, training, relu, residual);
+  });
 }
 
 TEST_CASE("batch_norm keeps its digits when the mean is large") {

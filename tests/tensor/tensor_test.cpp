@@ -101,6 +101,28 @@ TEST_CASE("a gradient is written first and added to afterwards") {
   CHECK(!x.grad().defined());
 }
 
+TEST_CASE("a first gradient is written over one that nobody else holds, and over no other") {
+  Tensor<float> x({2}, {1, 2});
+  x.set_requires_grad();
+  Tensor<float> dy({2}, {3, 4});
+  {
+    const Tensor<float> holder = dy;
+    CHECK(!dy.sole_owner());
+    CHECK(x.gradient().sink_over(dy).data != dy.data());
+    x.zero_grad();
+  }
+  const GradientSink<float> over = x.gradient().sink_over(dy);
+  CHECK(over.data == dy.data());
+  CHECK(!over.add);
+  CHECK(x.grad().data()[1] == 4);
+  const Tensor<float> next({2}, {5, 6});
+  dy = {};
+  const GradientSink<float> second = x.gradient().sink_over(next);  // adds to the first
+  CHECK(second.data == over.data);
+  CHECK(second.add);
+  CHECK(!Gradient<float>{}.sink_over(next));
+}
+
 TEST_CASE("a gradient taken over from a view is a copy, from a whole tensor it is shared until written") {
   Tensor<float> x({2});
   x.set_requires_grad();

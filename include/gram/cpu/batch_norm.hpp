@@ -14,10 +14,20 @@
 
 namespace gram::cpu {
 
-/// Of each column in the last pass of the gradient.
+/// What the passes of the gradient read. The gradient g behind the ReLU is dy where the result was positive.
+/// That is seen from the result y, or from x again where the result is max(0, (x - mean) scale + bias).
+enum class BatchNormMask { none, y, x };
+template <class T>
+struct BatchNormFlow {
+  BatchNormMask mask;
+  const T *x, *y, *dy;
+
+  BatchNormFlow from(Index at) const { return {mask, x + at, y ? y + at : nullptr, dy + at}; }
+};
+/// Of each column; the last two only in the second pass.
 template <class A>
 struct BatchNormCoefficients {
-  const A *mean, *scale, *slope, *constant;
+  const A *mean, *scale, *bias, *slope, *constant;
 };
 
 template <class T>
@@ -26,9 +36,10 @@ struct BatchNormTable {
   void (*moments)(Index rows, Index columns, const T* x, A* out);
   void (*apply)(Index rows, Index columns, const T* x, const T* residual, const A* mean, const A* scale,
                 const A* bias, bool relu, T* y);
-  void (*grad_sums)(Index rows, Index columns, const T* x, const T* y, const T* dy, const A* mean, A* out);
-  void (*grad)(Index rows, Index columns, const T* x, const T* y, const T* dy,
-               const BatchNormCoefficients<A>& k, GradientSink<T> dx, GradientSink<T> dr);
+  void (*grad_sums)(Index rows, Index columns, const BatchNormFlow<T>&, const BatchNormCoefficients<A>&, T* g,
+                    A* out);
+  void (*grad)(Index rows, Index columns, const BatchNormFlow<T>&, const BatchNormCoefficients<A>&,
+               GradientSink<T> dx, GradientSink<T> dr);
 };
 template <class T>
 const BatchNormTable<T>& batch_norm_table();
@@ -152,6 +163,27 @@ struct BatchNormArguments {
   double epsilon;
 };
 
+}  // namespace gram::kernels
+
+namespace gram::cpu {
+
+/// The normalisation as (x - mean) scale + bias: the same bits in the forward pass and in the gradient, which
+/// asks again whether that is positive.
+template <class T>
+void batch_norm_coefficients(const kernels::BatchNormArguments<T>& in, accum_t<T>* mean, accum_t<T>* scale,
+                             accum_t<T>* bias) {
+  using A = accum_t<T>;
+  for (Index c = 0; c < in.channels; ++c) {
+    mean[c] = in.mean[c];
+    scale[c] = static_cast<A>((in.weight ? in.weight[c] : 1.0) / std::sqrt(in.variance[c] + in.epsilon));
+    bias[c] = in.bias ? in.bias[c] : A(0);
+  }
+}
+
+}  // namespace gram::cpu
+
+namespace gram::kernels {
+
 /// y = [relu]((x - mean) / sqrt(variance + epsilon) weight + bias [+ residual])
 template <class T>
 void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, bool relu, T* y) {
@@ -159,11 +191,7 @@ void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, b
   const cpu::RowPieces pieces(in.rows, in.channels);
   Scratch<A> coefficients(3 * pieces.wide);
   A *const mean = coefficients.data(), *const scale = mean + pieces.wide, *const bias = scale + pieces.wide;
-  for (Index c = 0; c < in.channels; ++c) {
-    mean[c] = in.mean[c];
-    scale[c] = static_cast<A>((in.weight ? in.weight[c] : 1.0) / std::sqrt(in.variance[c] + in.epsilon));
-    bias[c] = in.bias ? in.bias[c] : A(0);
-  }
+  cpu::batch_norm_coefficients(in, mean, scale, bias);
   pieces.widen(mean, 3);
   const auto& table = cpu::batch_norm_table<T>();
   parallel_blocks(pieces.count(), [&](Index i, int) {
@@ -172,46 +200,53 @@ void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, b
   });
 }
 
-/// What the gradient of batch_norm_apply reads and writes. Results may be null: not wanted.
+/// What the gradient of batch_norm_apply reads and writes. Results may be null: not wanted. dx or dresidual
+/// may lie in the memory of dy.
 template <class T>
 struct BatchNormGradients {
   const T* dy;
-  const T* y;     ///< the result of the forward pass when it ended in a ReLU, else null
-  bool training;  ///< the statistics were those of x, and depend on it
+  cpu::BatchNormMask mask;  ///< x only when there was no residual
+  const T* y;               ///< the result of the forward pass, for mask y
+  bool training;            ///< the statistics were those of x, and depend on it
   GradientSink<T> dx, dresidual;
   GradientSink<accum_t<T>> dweight, dbias;
 };
 
-/// With g = dy where y > 0, h = (x - mean) / s and s^2 = variance + epsilon:
+/// With g = dy where the ReLU let it through, h = (x - mean) / s and s^2 = variance + epsilon:
 /// dbias = sum g, dweight = sum g h, dx = weight / s (g - mean g - h mean(g h)) in training, weight / s g
-/// otherwise.
+/// otherwise. Two passes over the maps, limited by memory: the second walks backwards, so that it starts with
+/// what the caches still hold, and reads g where the first has already written it as dresidual.
 template <class T>
 void batch_norm_grad(Cpu, const BatchNormArguments<T>& in, const BatchNormGradients<T>& out) {
   using A = accum_t<T>;
   const cpu::RowPieces pieces(in.rows, in.channels);
   const auto& table = cpu::batch_norm_table<T>();
-  Scratch<A> coefficients(4 * pieces.wide);
-  A *const mean = coefficients.data(), *const scale = mean + pieces.wide, *const slope = scale + pieces.wide,
-           *const constant = slope + pieces.wide;
-  std::copy_n(in.mean, in.channels, mean);
-  pieces.widen(mean, 1);
+  Scratch<A> coefficients(5 * pieces.wide);
+  A *const mean = coefficients.data(), *const scale = mean + pieces.wide, *const bias = scale + pieces.wide,
+           *const slope = bias + pieces.wide, *const constant = slope + pieces.wide;
+  const cpu::BatchNormCoefficients<A> columns_of{mean, scale, bias, slope, constant};
+  cpu::batch_norm_coefficients(in, mean, scale, bias);
+  pieces.widen(mean, 3);
+  cpu::BatchNormFlow<T> flow{out.mask, in.x, out.y, out.dy};
+  GradientSink<T> dresidual = out.dresidual;
   Scratch<double> sum(in.channels), products(in.channels);  // of g, and of g and x - mean
   for (Index c = 0; c < in.channels; ++c) sum[c] = products[c] = 0;
   if (out.dweight || out.dbias || (out.dx && out.training)) {
+    T* const g = dresidual && !dresidual.add ? dresidual.data : nullptr;
     Scratch<A> partial(pieces.count() * 2 * pieces.wide);
     parallel_blocks(pieces.count(), [&](Index i, int) {
       const auto [at, n, columns] = pieces[i];
-      table.grad_sums(n, columns, in.x + at, out.y ? out.y + at : nullptr, out.dy + at, mean,
+      table.grad_sums(n, columns, flow.from(at), columns_of, g ? g + at : nullptr,
                       &partial[i * 2 * pieces.wide]);
     });
     pieces.for_each_row(partial.data(), 2, [&](double, Index columns, const A* p) {
       for (Index c = 0; c < in.channels; ++c) sum[c] += p[c], products[c] += p[columns + c];
     });
+    if (g) flow = {cpu::BatchNormMask::none, in.x, nullptr, g}, dresidual = {};
   }
   for (Index c = 0; c < in.channels; ++c) {
     const double rstd = 1 / std::sqrt(in.variance[c] + in.epsilon), n = static_cast<double>(in.rows);
     const double s = rstd * (in.weight ? in.weight[c] : 1.0);
-    scale[c] = static_cast<A>(s);
     slope[c] = static_cast<A>(out.training ? -s * rstd * rstd * products[c] / n : 0.0);
     constant[c] = static_cast<A>(out.training ? -s * sum[c] / n : 0.0);
     if (out.dweight)
@@ -219,15 +254,14 @@ void batch_norm_grad(Cpu, const BatchNormArguments<T>& in, const BatchNormGradie
           static_cast<A>(products[c] * rstd + (out.dweight.add ? out.dweight.data[c] : A(0)));
     if (out.dbias) out.dbias.data[c] = static_cast<A>(sum[c] + (out.dbias.add ? out.dbias.data[c] : A(0)));
   }
-  if (!out.dx && !out.dresidual) return;
-  pieces.widen(scale, 3);
+  if (!out.dx && !dresidual) return;
+  pieces.widen(slope, 2);
   const auto from = [](GradientSink<T> sink, Index at) {
     return GradientSink<T>{sink ? sink.data + at : nullptr, sink.add};
   };
   parallel_blocks(pieces.count(), [&](Index i, int) {
-    const auto [at, n, columns] = pieces[i];
-    table.grad(n, columns, in.x + at, out.y ? out.y + at : nullptr, out.dy + at,
-               {mean, scale, slope, constant}, from(out.dx, at), from(out.dresidual, at));
+    const auto [at, n, columns] = pieces[pieces.count() - 1 - i];
+    table.grad(n, columns, flow.from(at), columns_of, from(out.dx, at), from(dresidual, at));
   });
 }
 

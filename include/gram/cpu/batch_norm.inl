@@ -82,74 +82,103 @@ GRAM_KERNEL void batch_norm_apply(Index rows, Index columns, const T* x, const T
   }
 }
 
-/// dy, or where y is given, dy where y > 0: the gradient behind the ReLU.
-template <bool Whole, class T>
-GRAM_INLINE vec<T> bn_masked(const T* dy, const T* y, Index n) {
-  const vec<T> g = bn_load<Whole>(dy, n);
-  return y ? (bn_load<Whole>(y, n) > vec<T>{} ? g : vec<T>{}) : g;
+/// The gradient behind the ReLU: dy where the result was positive. centered: x - mean.
+template <BatchNormMask Mask, bool Whole, class T>
+GRAM_INLINE vec<T> bn_masked(const BatchNormFlow<T>& in, Index at, vec<T> centered, vec<T> scale, vec<T> bias,
+                             Index n) {
+  const vec<T> g = bn_load<Whole>(in.dy + at, n);
+  if constexpr (Mask == BatchNormMask::y) return bn_load<Whole>(in.y + at, n) > vec<T>{} ? g : vec<T>{};
+  if constexpr (Mask == BatchNormMask::x) return fma(centered, scale, bias) > vec<T>{} ? g : vec<T>{};
+  return g;
 }
 
-template <int V, bool Whole, class T>
-GRAM_INLINE void bn_grad_sums_strip(Index rows, Index columns, Index n, const T* x, const T* y, const T* dy,
-                                    const accum_t<T>* mean, accum_t<T>* out) {
+template <BatchNormMask Mask, int V, bool Whole, class T>
+GRAM_INLINE void bn_grad_sums_strip(Index rows, Index columns, Index c, Index n, const BatchNormFlow<T>& in,
+                                    const BatchNormCoefficients<accum_t<T>>& k, T* g_out, accum_t<T>* out) {
+  using A = accum_t<T>;
   constexpr Index L = lanes<T>;
-  vec<T> center[V], sum[V] = {}, products[V] = {};
-  for (int v = 0; v < V; ++v) center[v] = bn_load<Whole, accum_t<T>>(mean + v * L, n);
-  for (Index r = 0; r < rows; ++r, x += columns, dy += columns) {
+  vec<T> mean[V], scale[V], bias[V], sum[V] = {}, products[V] = {};
+  for (int v = 0; v < V; ++v) {
+    mean[v] = bn_load<Whole, A>(k.mean + c + v * L, n);
+    scale[v] = bn_load<Whole, A>(k.scale + c + v * L, n);
+    bias[v] = bn_load<Whole, A>(k.bias + c + v * L, n);
+  }
+  for (Index r = 0; r < rows; ++r) {
+    const Index row = r * columns + c;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      const vec<T> g = bn_masked<Whole>(dy + v * L, y ? y + v * L : nullptr, n);
+      const Index at = row + v * L;
+      const vec<T> centered = bn_load<Whole>(in.x + at, n) - mean[v];
+      const vec<T> g = bn_masked<Mask, Whole>(in, at, centered, scale[v], bias[v], n);
       sum[v] += g;
-      products[v] = fma(g, bn_load<Whole>(x + v * L, n) - center[v], products[v]);
+      products[v] = fma(g, centered, products[v]);
+      if (g_out) bn_put<Whole>(g_out + at, g, n, false);
     }
-    if (y) y += columns;
   }
   for (int v = 0; v < V; ++v) {
-    bn_put<Whole>(out + v * L, sum[v], n, false);
-    bn_put<Whole>(out + columns + v * L, products[v], n, false);
+    bn_put<Whole>(out + c + v * L, sum[v], n, false);
+    bn_put<Whole>(out + columns + c + v * L, products[v], n, false);
   }
 }
-/// out (2, columns): sum g and sum g (x - mean) of each column, g = dy masked by y.
-template <class T>
-GRAM_KERNEL void batch_norm_grad_sums(Index rows, Index columns, const T* x, const T* y, const T* dy,
-                                      const accum_t<T>* mean, accum_t<T>* out) {
+template <BatchNormMask Mask, class T>
+GRAM_INLINE void bn_grad_sums(Index rows, Index columns, const BatchNormFlow<T>& in,
+                              const BatchNormCoefficients<accum_t<T>>& k, T* g, accum_t<T>* out) {
   constexpr Index L = lanes<T>;
   Index c = 0;
   for (; c + 4 * L <= columns; c += 4 * L)
-    bn_grad_sums_strip<4, true>(rows, columns, L, x + c, y ? y + c : nullptr, dy + c, mean + c, out + c);
-  for (; c + L <= columns; c += L)
-    bn_grad_sums_strip<1, true>(rows, columns, L, x + c, y ? y + c : nullptr, dy + c, mean + c, out + c);
-  if (c < columns)
-    bn_grad_sums_strip<1, false>(rows, columns, columns - c, x + c, y ? y + c : nullptr, dy + c, mean + c,
-                                 out + c);
+    bn_grad_sums_strip<Mask, 4, true>(rows, columns, c, L, in, k, g, out);
+  for (; c + L <= columns; c += L) bn_grad_sums_strip<Mask, 1, true>(rows, columns, c, L, in, k, g, out);
+  if (c < columns) bn_grad_sums_strip<Mask, 1, false>(rows, columns, c, columns - c, in, k, g, out);
+}
+/// out (2, columns): sum g and sum g (x - mean) of each column; where g_out is not null, also g itself.
+template <class T>
+GRAM_KERNEL void batch_norm_grad_sums(Index rows, Index columns, const BatchNormFlow<T>& in,
+                                      const BatchNormCoefficients<accum_t<T>>& k, T* g_out, accum_t<T>* out) {
+  if (in.mask == BatchNormMask::x)
+    bn_grad_sums<BatchNormMask::x>(rows, columns, in, k, g_out, out);
+  else if (in.mask == BatchNormMask::y)
+    bn_grad_sums<BatchNormMask::y>(rows, columns, in, k, g_out, out);
+  else
+    bn_grad_sums<BatchNormMask::none>(rows, columns, in, k, g_out, out);
 }
 
-template <bool Whole, class T>
-GRAM_INLINE void bn_grad_columns(Index at, Index c, Index n, const T* x, const T* y, const T* dy,
+template <BatchNormMask Mask, bool Whole, class T>
+GRAM_INLINE void bn_grad_columns(Index at, Index c, Index n, const BatchNormFlow<T>& in,
                                  const BatchNormCoefficients<accum_t<T>>& k, GradientSink<T> dx,
                                  GradientSink<T> dr) {
   using A = accum_t<T>;
-  const vec<T> g = bn_masked<Whole>(dy + at, y ? y + at : nullptr, n);
+  const vec<T> centered = bn_load<Whole>(in.x + at, n) - bn_load<Whole, A>(k.mean + c, n);
+  const vec<T> scale = bn_load<Whole, A>(k.scale + c, n);
+  const vec<T> g = bn_masked<Mask, Whole>(in, at, centered, scale, bn_load<Whole, A>(k.bias + c, n), n);
   if (dx) {
-    const vec<T> centered = bn_load<Whole>(x + at, n) - bn_load<Whole, A>(k.mean + c, n);
     const vec<T> rest =
         fma(centered, bn_load<Whole, A>(k.slope + c, n), bn_load<Whole, A>(k.constant + c, n));
-    bn_put<Whole>(dx.data + at, fma(g, bn_load<Whole, A>(k.scale + c, n), rest), n, dx.add);
+    bn_put<Whole>(dx.data + at, fma(g, scale, rest), n, dx.add);
   }
   if (dr) bn_put<Whole>(dr.data + at, g, n, dr.add);  // after dx: the residual may be x itself
 }
-/// dx = scale g + slope (x - mean) + constant, dr = g; either may be null.
-template <class T>
-GRAM_KERNEL void batch_norm_grad(Index rows, Index columns, const T* x, const T* y, const T* dy,
-                                 const BatchNormCoefficients<accum_t<T>>& k, GradientSink<T> dx,
-                                 GradientSink<T> dr) {
+template <BatchNormMask Mask, class T>
+GRAM_INLINE void bn_grad(Index rows, Index columns, const BatchNormFlow<T>& in,
+                         const BatchNormCoefficients<accum_t<T>>& k, GradientSink<T> dx, GradientSink<T> dr) {
   constexpr Index L = lanes<T>;
   for (Index r = 0; r < rows; ++r) {
     const Index row = r * columns;
     Index c = 0;
-    for (; c + L <= columns; c += L) bn_grad_columns<true>(row + c, c, L, x, y, dy, k, dx, dr);
-    if (c < columns) bn_grad_columns<false>(row + c, c, columns - c, x, y, dy, k, dx, dr);
+    for (; c + L <= columns; c += L) bn_grad_columns<Mask, true>(row + c, c, L, in, k, dx, dr);
+    if (c < columns) bn_grad_columns<Mask, false>(row + c, c, columns - c, in, k, dx, dr);
   }
+}
+/// dx = scale g + slope (x - mean) + constant, dr = g; either may be null.
+template <class T>
+GRAM_KERNEL void batch_norm_grad(Index rows, Index columns, const BatchNormFlow<T>& in,
+                                 const BatchNormCoefficients<accum_t<T>>& k, GradientSink<T> dx,
+                                 GradientSink<T> dr) {
+  if (in.mask == BatchNormMask::x)
+    bn_grad<BatchNormMask::x>(rows, columns, in, k, dx, dr);
+  else if (in.mask == BatchNormMask::y)
+    bn_grad<BatchNormMask::y>(rows, columns, in, k, dx, dr);
+  else
+    bn_grad<BatchNormMask::none>(rows, columns, in, k, dx, dr);
 }
 
 template <class T>

@@ -18,8 +18,8 @@ struct BatchNormOptions {
 /// ones otherwise. Training updates the running statistics in place, running = (1 - momentum) running +
 /// momentum batch with the unbiased variance, as torch.nn.BatchNorm2d does, unless a checkpointed function
 /// runs again. weight and bias may be undefined (1 and 0), the running statistics too when training. Keeps x,
-/// and y for the ReLU. Throws ShapeError on extents that differ and on a single value per channel in
-/// training.
+/// and y for a ReLU behind a residual. Throws ShapeError on extents that differ and on a single value per
+/// channel in training.
 template <Scalar T>
 Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const Tensor<accum_t<T>>& bias,
                      const Tensor<accum_t<T>>& running_mean, const Tensor<accum_t<T>>& running_var,
@@ -61,17 +61,24 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
     kernels::batch_norm_apply(device, arguments(x, weight, bias), residual.data(), options.relu, y.data());
   });
 
+  // Without a residual x tells again where the ReLU let through; with one, only y does.
+  const auto mask = !options.relu        ? cpu::BatchNormMask::none
+                    : residual.defined() ? cpu::BatchNormMask::y
+                                         : cpu::BatchNormMask::x;
   return record("batch_norm", y, {x, weight, bias, residual},
-                [=, x = x.detach(), weight = weight.detach(), y = options.relu ? y : Tensor<T>{},
-                 dx = x.gradient(), dweight = weight.gradient(), dbias = bias.gradient(),
-                 dresidual = residual.gradient(), training = options.training](const Tensor<T>& dy) {
-                  const auto in = arguments(x, weight, {});
+                [=, x = x.detach(), weight = weight.detach(), bias = bias.detach(),
+                 y = mask == cpu::BatchNormMask::y ? y : Tensor<T>{}, dx = x.gradient(),
+                 dweight = weight.gradient(), dbias = bias.gradient(), dresidual = residual.gradient(),
+                 training = options.training](const Tensor<T>& dy) {
+                  const auto in = arguments(x, weight, bias);
+                  // The gradient that is dy itself, or dy masked, has the first claim to its memory.
                   const kernels::BatchNormGradients<T> out{
                       .dy = dy.data(),
+                      .mask = mask,
                       .y = y.data(),
                       .training = training,
-                      .dx = dx.sink(),
-                      .dresidual = y.defined() ? dresidual.sink() : GradientSink<T>{},
+                      .dx = dresidual ? dx.sink() : dx.sink_over(dy),
+                      .dresidual = y.defined() ? dresidual.sink_over(dy) : GradientSink<T>{},
                       .dweight = dweight.sink(),
                       .dbias = dbias.sink()};
                   on(dy.device(), [&](auto device) { kernels::batch_norm_grad(device, in, out); });

@@ -151,6 +151,8 @@ class Tensor : public AnyTensor {
         data_ == storage_->data() && storage_->bytes() == static_cast<std::size_t>(size()) * sizeof(T);
     return whole ? storage_ : clone().storage_;
   }
+  /// Internal: whether no other tensor and no gradient shares this memory.
+  bool sole_owner() const { return storage_.use_count() == 1; }
   /// Internal: a tensor around existing memory.
   Tensor(const Shape& shape, std::shared_ptr<detail::Storage> storage)
       : AnyTensor(shape, std::move(storage)), data_(static_cast<T*>(storage_->data())) {}
@@ -186,6 +188,14 @@ class Gradient {
     }
     own();
     return {static_cast<T*>(autograd_->gradient->data()), true};
+  }
+  /// The same, in the memory of dy where that is free: nothing else holds it, and this is the first gradient.
+  /// Then dy is lost element by element as the sink is written. Saves the reading of fresh memory that comes
+  /// before writing it.
+  GradientSink<T> sink_over(const Tensor<T>& dy) const {
+    if (!autograd_ || autograd_->gradient || !dy.sole_owner()) return sink();
+    autograd_->gradient = dy.whole_storage();
+    return {dy.data(), false};
   }
 
   /// Adds a complete gradient. The first one is taken over without a copy, so pass-through operations cost
