@@ -11,12 +11,10 @@ struct Case {
   Index N, L, C, E, heads, M;
   bool bias;
 };
-// no, one, and several tokens; heads of 1, 2, 5 and 21 channels; one and several classifiers
-const Case cases[] = {{1, 1, 1, 1, 1, 1, false},
-                      {2, 5, 6, 8, 8, 3, false},
-                      {3, 17, 20, 42, 2, 2, true},
-                      {1, 0, 3, 4, 2, 2, true},
-                      {5, 3, 37, 10, 2, 1, true}};
+// no, one, and several tokens; heads of 1, 2, 5 and 21 channels; one and several classifiers; few and many
+// images
+const Case cases[] = {{1, 1, 1, 1, 1, 1, false}, {2, 5, 6, 8, 8, 3, false},  {3, 17, 20, 42, 2, 2, true},
+                      {1, 0, 3, 4, 2, 2, true},  {5, 3, 37, 10, 2, 1, true}, {19, 4, 20, 42, 2, 2, true}};
 
 /// Tokens, then for each classifier: query, norm weight and bias, q, k, v, proj weights, q, k, v, proj
 /// biases.

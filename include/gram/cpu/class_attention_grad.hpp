@@ -73,7 +73,7 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
     A* const d_o = narrow.data();  // (N, E)
     gemm(device, {N, E, C}, dy, C, false, w.proj_weight, E, false, d_o, E);
     if (to.proj_weight.data)
-      gemm(device, {C, E, N}, dy, C, true, kept + at.o + m * E * N, N, true, to.proj_weight.data, E,
+      gemm(device, {C, E, N}, dy, C, true, kept + at.o + m * N * E, E, false, to.proj_weight.data, E,
            {.add = to.proj_weight.add});
     sum_rows_into(to.proj_bias, N, C, dy);
     if (to.v_weight.data)
@@ -85,8 +85,7 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
   }
   affine_grad(s, heads, z, R * C, right, 2 * R * C, per_m, weights, dg, db);  // y = g z + b
 
-  gemm_batched(device, {.count = N, .stride_a = 2 * R * C, .stride_b = L * C, .stride_c = 2 * R * ld},
-               {R, L, C}, right, C, false, hat_x, C, true, ds, ld);
+  class_scores(s, static_cast<const A*>(right), 2 * R * C, hat_x, ds, 2 * R * ld);
   cpu::ItemLoop(N, 8 * R * C).run([&](Index n, int) {  // a = softmax(s)
     A *const a_n = left + n * 2 * R * ld, *const ds_n = ds + n * 2 * R * ld;
     for (Index r = 0; r < R; ++r)
@@ -121,23 +120,22 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
   for (Index m = 0; m < M; ++m) {  // t = W_k^T q, q = scale (W_q u + b_q)
     const ClassAttentionPointers<A>& w = weights[m];
     const ClassAttentionSinks<A>& to = sinks[m];
-    A *const dq = narrow.data(), *const u = right;  // (E, N), (N, C); what right held is used up
+    A *const dq = narrow.data(), *const u = right;  // (N, E), (N, C); what right held is used up
     const A* const dt = dp + m * per_m;
-    gemm_batched(device, {.count = heads, .stride_a = d * C, .stride_b = C, .stride_c = d * N}, {d, N, C},
-                 w.k_weight, C, false, dt, R * C, true, dq, N);
+    gemm_batched(device, {.count = heads, .stride_a = C, .stride_b = d * C, .stride_c = d}, {N, d, C}, dt,
+                 R * C, false, w.k_weight, C, true, dq, E);
     if (to.k_weight.data)
-      gemm_batched(device, {.count = heads, .stride_a = d * N, .stride_b = C, .stride_c = d * C}, {d, C, N},
-                   kept + at.q + m * E * N, N, false, dt, R * C, false, to.k_weight.data, C,
+      gemm_batched(device, {.count = heads, .stride_a = d, .stride_b = C, .stride_c = d * C}, {d, C, N},
+                   kept + at.q + m * N * E, E, true, dt, R * C, false, to.k_weight.data, C,
                    {.add = to.k_weight.add});
     cleared(to.k_bias, E);
     for (Index i = 0; i < E * N; ++i) dq[i] *= static_cast<A>(s.scale());
     if (to.q_weight.data) {
       table.affine_rows(N, C, hat_c + m * N * C, w.norm_weight, w.norm_bias, u);
-      gemm(device, {E, C, N}, dq, N, false, u, C, false, to.q_weight.data, C, {.add = to.q_weight.add});
+      gemm(device, {E, C, N}, dq, E, true, u, C, false, to.q_weight.data, C, {.add = to.q_weight.add});
     }
-    if (A* const dbias = cleared(to.q_bias, E))
-      for (Index i = 0; i < E * N; ++i) dbias[i / N] += dq[i];
-    gemm(device, {N, C, E}, dq, N, true, w.q_weight, C, false, du + m * N * C, C);
+    sum_rows_into(to.q_bias, N, E, dq);
+    gemm(device, {N, C, E}, dq, E, false, w.q_weight, C, false, du + m * N * C, C);
   }
   affine_grad(s, 1, hat_c, C, du, C, N * C, weights, dg, db);  // u = g hat(c) + b
   for (Index m = 0; m < M; ++m) {

@@ -8,6 +8,7 @@
 #include "gram/cpu/gemm_bf16.hpp"
 #include "gram/cpu/gemm_parts.hpp"
 #include "gram/cpu/gemm_serial.hpp"
+#include "gram/cpu/thin.hpp"
 
 namespace gram {
 
@@ -50,8 +51,8 @@ void gemm_pack(Index k, Index n, const Operand<T>& b, T* packed) {
 
 /// C = epilogue(A B) with B packed. Each task multiplies a block of rows that fits the L2 cache with all
 /// panels, or with a part of them where blocks are few. Where rows are few (one image), most of the memory to
-/// read is B, and each panel is one task's, or two. The bits are those of every other way to multiply: an
-/// element is one sum over k, in order.
+/// read is B, and each panel is one task's, or two. The bits are those of every other way to multiply but the
+/// forms for few rows (thin.hpp): an element is one sum over k, in order.
 template <class T>
 void gemm_packed(const GemmShape& s, const T* a, Index lda, const T* packed, T* c, Index ldc,
                  const TileEpilogue<T>& e) {
@@ -135,6 +136,15 @@ template <class T>
 void gemm_batch_parallel(const GemmBatch& batch, const GemmShape& s, const T* a, Index lda, bool transpose_a,
                          const T* b, Index ldb, bool transpose_b, T* c, Index ldc, const TileEpilogue<T>& e) {
   const auto epilogue = [&](Index i) { return from_column(e, i * batch.stride_bias); };
+  if (is_thin(s, transpose_a, transpose_b, e) && batch.count * s.m * s.n * s.k > gemm_serial_limit) {
+    const auto operands = [&](Index i) {
+      return ThinOperands<T>{a + i * batch.stride_a, b + i * batch.stride_b, c + i * batch.stride_c,
+                             epilogue(i)};
+    };
+    return transpose_a   ? thin_spread<T>(batch.count, s, lda, ldb, ldc, operands)
+           : transpose_b ? thin_dots<T>(batch.count, s, lda, ldb, ldc, operands)
+                         : thin_mix<T>(batch.count, s, lda, ldb, ldc, operands);
+  }
   if (batch.count == 1 || !gemm_fits_task<T>(s)) {
     for (Index i = 0; i < batch.count; ++i)
       gemm_parallel(s, a + i * batch.stride_a, lda, transpose_a, b + i * batch.stride_b, ldb, transpose_b,

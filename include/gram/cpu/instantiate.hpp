@@ -22,6 +22,7 @@
 #include "gram/cpu/reduce.hpp"
 #include "gram/cpu/resize.hpp"
 #include "gram/cpu/softmax.hpp"
+#include "gram/cpu/thin.hpp"
 #include "gram/cpu/tile.hpp"
 #include "gram/cpu/tile_bf16.hpp"
 #include "gram/cpu/winograd_tile.hpp"
@@ -50,6 +51,7 @@ template const ClassAttentionTable<GRAM_SCALAR>& class_attention_table<GRAM_SCAL
 template const Conv2dTable<GRAM_SCALAR>& conv2d_table<GRAM_SCALAR>();
 template const DepthwiseTable<GRAM_SCALAR>& depthwise_table<GRAM_SCALAR>();
 template const GramTable<GRAM_SCALAR>& gram_table<GRAM_SCALAR>();
+template const ThinTable<GRAM_SCALAR>& thin_table<GRAM_SCALAR>();
 template const TileTable<GRAM_SCALAR>& tile_table<GRAM_SCALAR>();
 template const WinogradTable<GRAM_SCALAR>& winograd_table<GRAM_SCALAR>();
 #endif

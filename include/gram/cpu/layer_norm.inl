@@ -42,8 +42,7 @@ GRAM_KERNEL void layer_norm_rows(Index rows, Index C, const T* x, const accum_t<
     const A s = static_cast<A>(1 / std::sqrt(variance + epsilon));
     mean[r] = m;
     rstd[r] = s;
-    for (c = 0; c < whole; c += L)
-      store(y + c, fma((load(x + c) - m) * s, load(weight + c), load(bias + c)));
+    for (c = 0; c < whole; c += L) store(y + c, fma((load(x + c) - m) * s, load(weight + c), load(bias + c)));
     if (rest)
       store(y + whole,
             fma((load(x + whole, rest) - m) * s, load(weight + whole, rest), load(bias + whole, rest)), rest);

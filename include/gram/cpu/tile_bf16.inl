@@ -72,8 +72,7 @@ GRAM_KERNEL void round_lanes(Index k, Index n, const float* from, Index k_stride
       const float* const next = from + k_stride;
 #pragma GCC unroll 4
       for (Index j = 0; j < whole; j += vector) store_interleaved(to + j, load(from + j), load(next + j));
-      if (rest)
-        store_interleaved(to + whole, load_first(from + whole, rest), load_first(next + whole, rest));
+      if (rest) store_interleaved(to + whole, load_first(from + whole, rest), load_first(next + whole, rest));
     }
     if (k == 1)
       for (Index j = 0; j < n; j += vector)

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+namespace gram::cpu::GRAM_ISA {
+
+/// Rows of a tile, 8 x 3 sums with AVX-512 and 4 x 3 with the 16 registers of the others.
+inline constexpr Index thin_tall = GRAM_BYTES == 64 ? 8 : 4;
+
+template <int by, class V, int... lane>
+GRAM_INLINE V rotate(V v, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(v, v, (lane + by) % static_cast<int>(sizeof...(lane))...);
+}
+/// Sum of the lanes: halves, then quarters, ... (the order of sum()), in whole vectors.
+template <class V>
+GRAM_INLINE auto fold(V v) {
+  constexpr int n = static_cast<int>(GRAM_BYTES / sizeof(v[0]));
+  constexpr std::make_integer_sequence<int, n> all;
+  if constexpr (n >= 16) v += rotate<8>(v, all);
+  if constexpr (n >= 8) v += rotate<4>(v, all);
+  if constexpr (n >= 4) v += rotate<2>(v, all);
+  v += rotate<1>(v, all);
+  return v[0];
+}
+
+/// c(i, j) = <row i of a, row j of b>, i < R, j < W; the next W rows of b are asked for meanwhile.
+template <int R, int W, class A>
+GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc) {
+  vec<A> sum[R][W] = {};
+  Index x = 0;
+  for (; x + lanes<A> <= k; x += lanes<A>) {
+    vec<A> w[W];
+#pragma GCC unroll 3
+    for (int j = 0; j < W; ++j) {
+      w[j] = load(b + j * ldb + x);
+      __builtin_prefetch(b + (j + W) * ldb + x);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) {
+      const vec<A> v = load(a + i * lda + x);
+#pragma GCC unroll 3
+      for (int j = 0; j < W; ++j) sum[i][j] = fma(v, w[j], sum[i][j]);
+    }
+  }
+  if (x < k) {
+    vec<A> w[W];
+#pragma GCC unroll 3
+    for (int j = 0; j < W; ++j) w[j] = load(b + j * ldb + x, k - x);
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) {
+      const vec<A> v = load(a + i * lda + x, k - x);
+#pragma GCC unroll 3
+      for (int j = 0; j < W; ++j) sum[i][j] = fma(v, w[j], sum[i][j]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 3
+    for (int j = 0; j < W; ++j) c[i * ldc + j] = fold(sum[i][j]);
+}
+template <int W, class A>
+GRAM_INLINE void dots_strip(Index m, Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc) {
+  Index i = 0;
+  for (; i + thin_tall <= m; i += thin_tall)
+    dots_tile<thin_tall, W>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc);
+  if (thin_tall == 8 && i + 4 <= m) dots_tile<4, W>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc), i += 4;
+  if (i + 2 <= m) dots_tile<2, W>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc), i += 2;
+  if (i < m) dots_tile<1, W>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc);
+}
+/// C (m, n) = A (m, k) B (n, k)^T
+template <class A>
+GRAM_KERNEL void thin_dots(Index m, Index n, Index k, const A* a, Index lda, const A* b, Index ldb, A* c,
+                           Index ldc) {
+  Index j = 0;
+  for (; j + 3 <= n; j += 3) dots_strip<3>(m, k, a, lda, b + j * ldb, ldb, c + j, ldc);
+  for (; j < n; ++j) dots_strip<1>(m, k, a, lda, b + j * ldb, ldb, c + j, ldc);
+}
+
+/// R rows and V vectors of C += A B; the last vector has `last` elements. The lines behind are asked for.
+template <int R, int V, class A>
+GRAM_INLINE void mix_tile(Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc,
+                          Index last) {
+  vec<A> sum[R][V];
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 3
+    for (int j = 0; j < V; ++j) {
+      const A* from = c + i * ldc + j * lanes<A>;
+      sum[i][j] = j + 1 < V || last == lanes<A> ? load(from) : load(from, last);
+    }
+  for (Index x = 0; x < k; ++x, b += ldb) {
+    vec<A> row[V];
+#pragma GCC unroll 3
+    for (int j = 0; j < V; ++j) {
+      row[j] = j + 1 < V || last == lanes<A> ? load(b + j * lanes<A>) : load(b + j * lanes<A>, last);
+      __builtin_prefetch(b + (j + V) * lanes<A>);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) {
+      const vec<A> v = splat<A>(a[i * lda + x]);
+#pragma GCC unroll 3
+      for (int j = 0; j < V; ++j) sum[i][j] = fma(v, row[j], sum[i][j]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 3
+    for (int j = 0; j < V; ++j) {
+      A* const to = c + i * ldc + j * lanes<A>;
+      j + 1 < V || last == lanes<A> ? store(to, sum[i][j]) : store(to, sum[i][j], last);
+    }
+}
+template <int V, class A>
+GRAM_INLINE void mix_strip(Index m, Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc,
+                           Index last) {
+  Index i = 0;
+  for (; i + thin_tall <= m; i += thin_tall)
+    mix_tile<thin_tall, V>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc, last);
+  if (thin_tall == 8 && i + 4 <= m)
+    mix_tile<4, V>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc, last), i += 4;
+  for (; i < m; ++i) mix_tile<1, V>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc, last);
+}
+/// C (m, n) += A (m, k) B (k, n), a few rows of B at a time, which are read from end to end.
+template <class A>
+GRAM_KERNEL void thin_mix(Index m, Index n, Index k, const A* a, Index lda, const A* b, Index ldb, A* c,
+                          Index ldc) {
+  constexpr Index slice = 32, width = 3 * lanes<A>;
+  for (Index x = 0; x < k; x += slice, a += slice, b += slice * ldb) {
+    const Index count = k - x < slice ? k - x : slice;
+    Index j = 0;
+    for (; j + width <= n; j += width) mix_strip<3>(m, count, a, lda, b + j, ldb, c + j, ldc, lanes<A>);
+    for (; j < n; j += lanes<A>)
+      mix_strip<1>(m, count, a, lda, b + j, ldb, c + j, ldc, n - j < lanes<A> ? n - j : lanes<A>);
+  }
+}
+
+/// R rows and V vectors of C = A^T B [+ C]; the last vector has `last` elements.
+template <int R, int V, class A>
+GRAM_INLINE void spread_tile(Index k, const A* a, Index lda, const A* b, Index ldb, bool add, A* c, Index ldc,
+                             Index last) {
+  vec<A> sum[R][V] = {};
+  if (add)
+#pragma GCC unroll 6
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j)
+        sum[i][j] = j + 1 < V || last == lanes<A> ? load(c + i * ldc + j * lanes<A>)
+                                                  : load(c + i * ldc + j * lanes<A>, last);
+  for (Index x = 0; x < k; ++x) {
+    vec<A> row[V];
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j)
+      row[j] = j + 1 < V || last == lanes<A> ? load(b + x * ldb + j * lanes<A>)
+                                             : load(b + x * ldb + j * lanes<A>, last);
+#pragma GCC unroll 6
+    for (int i = 0; i < R; ++i) {
+      const vec<A> v = splat<A>(a[x * lda + i]);
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) sum[i][j] = fma(v, row[j], sum[i][j]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < V; ++j) {
+      A* const to = c + i * ldc + j * lanes<A>;
+      j + 1 < V || last == lanes<A> ? store(to, sum[i][j]) : store(to, sum[i][j], last);
+    }
+}
+template <int R, class A>
+GRAM_INLINE void spread_strip(Index n, Index k, const A* a, Index lda, const A* b, Index ldb, bool add, A* c,
+                              Index ldc) {
+  constexpr int vectors = GRAM_BYTES == 64 ? 4 : 2;
+  constexpr Index width = vectors * lanes<A>;
+  Index j = 0;
+  for (; j + width <= n; j += width)
+    spread_tile<R, vectors>(k, a, lda, b + j, ldb, add, c + j, ldc, lanes<A>);
+  for (; j < n; j += lanes<A>)
+    spread_tile<R, 1>(k, a, lda, b + j, ldb, add, c + j, ldc, n - j < lanes<A> ? n - j : lanes<A>);
+}
+/// C (m, n) = A (k, m)^T B (k, n), added to C on request
+template <class A>
+GRAM_KERNEL void thin_spread(Index m, Index n, Index k, const A* a, Index lda, const A* b, Index ldb,
+                             bool add, A* c, Index ldc) {
+  Index i = 0;
+  for (; i + 6 <= m; i += 6) spread_strip<6>(n, k, a + i, lda, b, ldb, add, c + i * ldc, ldc);
+  for (; i < m; ++i) spread_strip<1>(n, k, a + i, lda, b, ldb, add, c + i * ldc, ldc);
+}
+
+template <class A>
+inline constexpr ThinTable<A> thin_kernels{thin_dots<A>, thin_mix<A>, thin_spread<A>};
+
+}  // namespace gram::cpu::GRAM_ISA
