@@ -12,7 +12,7 @@ enum class Form { dots, mix, spread };
 
 /// A batch of two products in memory with gaps between the rows.
 template <class T>
-struct Batch {
+struct ThinBatch {
   Form form;
   GemmShape s;
   bool bias, add;
@@ -71,7 +71,7 @@ void for_each_case(F f) {
 TEST_CASE_TEMPLATE("products with few rows agree with three loops on every instruction set", T, float,
                    double) {
   for_each_case([](Form form, GemmShape s, bool bias, bool add) {
-    const Batch<T> batch{form, s, bias, add};
+    const ThinBatch<T> batch{form, s, bias, add};
     const auto expected = batch.expected();
     test::for_each_isa([&] { CHECK(test::close(batch.computed(), expected, tolerance<T>)); });
   });
@@ -79,8 +79,8 @@ TEST_CASE_TEMPLATE("products with few rows agree with three loops on every instr
 
 TEST_CASE("products with few rows have the same bits for any number of threads") {
   for (const Form form : {Form::dots, Form::mix, Form::spread}) {
-    const Batch<float> batch{form, form == Form::spread ? GemmShape{500, 700, 8} : GemmShape{8, 700, 500},
-                             false, true};
+    const ThinBatch<float> batch{form, form == Form::spread ? GemmShape{500, 700, 8} : GemmShape{8, 700, 500},
+                                 false, true};
     CHECK(test::close(batch.computed(), batch.expected(), tolerance<float>));
     CHECK(test::same_for_any_threads([&] { return std::vector{batch.computed()}; }));
   }
