@@ -43,10 +43,15 @@ GRAM_INLINE void finish_tile(const vec<T> (&sum)[R][V], Index rows, T* const* c,
 template <int R, int V, class T>
 GRAM_KERNEL void product_tile(Index taps, const Index* offsets, Index k, const T* const* a, const T* panel,
                               Index rows, T* const* c, Index columns, const TileEpilogue<T>& e) {
-  // The rows of C are asked for while the sums are made, or the stores would wait for memory.
-  for (Index i = 0; i < rows; ++i)
+  // The rows of C and of the residual are asked for while the sums are made, or the end of the tile would
+  // wait for memory.
+  for (Index i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < V; ++j) __builtin_prefetch(c[i] + j * lanes<T>, 1);
+    if (e.residual)
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) __builtin_prefetch(e.residual + (c[i] - e.base) + j * lanes<T>);
+  }
   vec<T> sum[R][V] = {};
   for (Index t = 0; t < taps; ++t) {
     const T* row[R];
