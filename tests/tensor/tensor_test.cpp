@@ -123,6 +123,17 @@ TEST_CASE("a first gradient is written over one that nobody else holds, and over
   CHECK(!Gradient<float>{}.sink_over(next));
 }
 
+TEST_CASE("a part of a block that nobody else holds is not written over, but its gradient is") {
+  Tensor<float> x({1, 2}, {1, 2});
+  x.set_requires_grad();
+  const Tensor<float> part = rows(Tensor<float>({2, 2}, {3, 4, 5, 6}), 1, 2);
+  REQUIRE(part.sole_owner());
+  const GradientSink<float> sink = x.gradient().sink_over(part);
+  sink.data[0] = 7;
+  CHECK(x.grad().data()[0] == 7);
+  CHECK(part.data()[0] == 5);
+}
+
 TEST_CASE("a gradient taken over from a view is a copy, from a whole tensor it is shared until written") {
   Tensor<float> x({2});
   x.set_requires_grad();

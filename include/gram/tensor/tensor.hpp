@@ -195,7 +195,7 @@ class Gradient {
   GradientSink<T> sink_over(const Tensor<T>& dy) const {
     if (!autograd_ || autograd_->gradient || !dy.sole_owner()) return sink();
     autograd_->gradient = dy.whole_storage();
-    return {dy.data(), false};
+    return {static_cast<T*>(autograd_->gradient->data()), false};
   }
 
   /// Adds a complete gradient. The first one is taken over without a copy, so pass-through operations cost
