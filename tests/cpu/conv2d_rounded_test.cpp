@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "gram/cpu/conv2d_rounded.hpp"
 
-#include <random>
-
 #include "gram/cpu/conv2d.hpp"
 #include "naive_conv2d.hpp"
 
 using namespace gram;
 
 namespace {
-
-/// The problem of the rounded operands: what is left between its result and that of the kernels is the order
-/// of the sums.
-test::ConvProblem<float> rounded(test::ConvProblem<float> p) {
-  for (Tensor<float>* t : {&p.x, &p.weight, &p.dy}) {
-    *t = t->clone();
-    for (Index i = 0; i < t->size(); ++i) t->data()[i] = static_cast<float>(bf16(t->data()[i]));
-  }
-  return p;
-}
 
 Tensor<float> forward(const test::ConvProblem<float>& p, const Conv2dEpilogue<float>& epilogue) {
   Tensor<float> y({p.s.y_size()});
@@ -62,7 +50,7 @@ const Conv2dShape cases[] = {
 void check(const Conv2dShape& s) {
   CAPTURE(test::conv_text(s));
   const test::ConvProblem<float> p(s);
-  const auto oracle = rounded(p);
+  const auto oracle = test::rounded(p);
   const auto plain = oracle.finished_y(false, false, false), full = oracle.finished_y(true, true, true);
   const auto dx = oracle.dx(false), more = oracle.dx(true);
   test::for_each_isa([&] {
@@ -89,26 +77,7 @@ TEST_CASE("convolutions with rounded operands agree with their definition") {
 }
 
 TEST_CASE("convolutions with rounded operands agree with their definition for many random shapes") {
-  std::mt19937 random(3);
-  const auto size = [&](Index most) {
-    return static_cast<Index>(random() % static_cast<unsigned>(most)) + 1;
-  };
-  for (int round = 0; round < 150; ++round) {
-    const Index groups = random() % 4 == 0 ? size(3) : 1;
-    Conv2dShape s{.n = size(3),
-                  .h = size(10),
-                  .w = size(10),
-                  .c = groups * size(24),
-                  .o = groups * size(40),
-                  .kh = size(3),
-                  .kw = size(3),
-                  .stride = {size(2), size(2)},
-                  .padding = {size(3) - 1, size(3) - 1},
-                  .dilation = {size(2), size(2)},
-                  .groups = groups};
-    if (s.h + 2 * s.padding.h < s.reach_h() || s.w + 2 * s.padding.w < s.reach_w()) continue;
-    check(s);
-  }
+  test::for_random_convolutions(3, check);
 }
 
 TEST_CASE("convolutions with rounded operands have the same bits for any number of threads") {

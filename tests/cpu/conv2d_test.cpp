@@ -91,3 +91,21 @@ TEST_CASE("3x3 convolutions of floats take Winograd's form where it pays, and th
   CHECK(test::identical(automatic[1], dx));
   CHECK(test::identical(automatic[2], dw));
 }
+
+TEST_CASE_TEMPLATE("convolutions of many random shapes agree with their definition, forward and backward", T,
+                   float, double) {
+  test::for_random_convolutions(7, [](const Conv2dShape& s) {
+    const test::ConvProblem<T> p(s);
+    const auto y = p.finished_y(true, true, true), dx = p.dx(true), dw = p.dw(true);
+    test::for_each_isa([&] {
+      const auto y_now = zeros<T>({s.y_size()}), dx_now = p.before(s.x_size()),
+                 dw_now = p.before(s.weight_size());
+      kernels::conv2d(Cpu{}, s, p.x.data(), p.weight.data(), p.epilogue(true, true, true), y_now.data());
+      kernels::conv2d_grad_input(Cpu{}, s, p.weight.data(), p.dy.data(), dx_now.data(), true);
+      kernels::conv2d_grad_weight(Cpu{}, s, p.x.data(), p.dy.data(), dw_now.data(), true);
+      CHECK(test::close(y_now, y, test::conv_tolerance<T>));
+      CHECK(test::close(dx_now, dx, test::conv_tolerance<T>));
+      CHECK(test::close(dw_now, dw, test::conv_tolerance<T>));
+    });
+  });
+}

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gram/cpu/conv2d_weight_bf16.hpp"
 
-#include <random>
-
 #include "naive_conv2d.hpp"
 
 using namespace gram;
@@ -18,11 +16,7 @@ Tensor<float> gradient(const test::ConvProblem<float>& p, bool add) {
 void check(const Conv2dShape& s) {
   CAPTURE(test::conv_text(s));
   const test::ConvProblem<float> p(s);
-  test::ConvProblem<float> oracle = p;
-  for (Tensor<float>* t : {&oracle.x, &oracle.dy}) {
-    *t = t->clone();
-    for (Index i = 0; i < t->size(); ++i) t->data()[i] = static_cast<float>(bf16(t->data()[i]));
-  }
+  const auto oracle = test::rounded(p);
   const auto fresh = oracle.dw(false), added = oracle.dw(true);
   test::for_each_isa([&] {
     CHECK(test::close(gradient(p, false), fresh, test::conv_tolerance<float>));
@@ -49,26 +43,7 @@ TEST_CASE("weight gradients of rounded operands agree with their definition") {
 }
 
 TEST_CASE("weight gradients of rounded operands agree with their definition for many random shapes") {
-  std::mt19937 random(5);
-  const auto size = [&](Index most) {
-    return static_cast<Index>(random() % static_cast<unsigned>(most)) + 1;
-  };
-  for (int round = 0; round < 150; ++round) {
-    const Index groups = random() % 4 == 0 ? size(3) : 1;
-    Conv2dShape s{.n = size(3),
-                  .h = size(10),
-                  .w = size(10),
-                  .c = groups * size(24),
-                  .o = groups * size(40),
-                  .kh = size(3),
-                  .kw = size(4),
-                  .stride = {size(3), size(3)},
-                  .padding = {size(4) - 1, size(4) - 1},
-                  .dilation = {size(2), size(2)},
-                  .groups = groups};
-    if (s.h + 2 * s.padding.h < s.reach_h() || s.w + 2 * s.padding.w < s.reach_w()) continue;
-    check(s);
-  }
+  test::for_random_convolutions(5, check);
 }
 
 TEST_CASE("weight gradients of rounded operands have the same bits for any number of threads") {

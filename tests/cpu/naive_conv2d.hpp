@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Convolution by its definition, forward and backward, and the shapes that its kernels are tried on.
 #pragma once
+#include <random>
 #include <vector>
 
 #include "gram/cpu/conv2d_epilogue.hpp"
@@ -87,6 +88,40 @@ inline std::string conv_text(const Conv2dShape& s) {
   return text("x (", s.n, ", ", s.h, ", ", s.w, ", ", s.c, "), weight (", s.o, ", ", s.kh, ", ", s.kw,
               "), stride ", s.stride, ", padding ", s.padding, ", dilation ", s.dilation, ", groups ",
               s.groups);
+}
+
+/// The problem with operands rounded to bf16: what is left between its results and those of kernels that
+/// round is the order of their sums.
+inline ConvProblem<float> rounded(ConvProblem<float> p) {
+  for (Tensor<float>* t : {&p.x, &p.weight, &p.dy})
+    *t = generate<float>(t->shape(), [&](Index i) { return static_cast<float>(bf16(t->data()[i])); });
+  return p;
+}
+
+/// f(shape) for some 150 small convolutions with kernels, strides, paddings, dilations and groups of all
+/// kinds.
+template <class F>
+void for_random_convolutions(unsigned seed, F&& f) {
+  std::mt19937 random(seed);
+  const auto size = [&](Index most) {
+    return static_cast<Index>(random() % static_cast<unsigned>(most)) + 1;
+  };
+  for (int round = 0; round < 150; ++round) {
+    const Index groups = random() % 4 == 0 ? size(3) : 1;
+    const Conv2dShape s{.n = size(3),
+                        .h = size(10),
+                        .w = size(10),
+                        .c = groups * size(24),
+                        .o = groups * size(40),
+                        .kh = size(3),
+                        .kw = size(4),
+                        .stride = {size(3), size(3)},
+                        .padding = {size(4) - 1, size(4) - 1},
+                        .dilation = {size(2), size(2)},
+                        .groups = groups};
+    CAPTURE(conv_text(s));
+    if (s.h + 2 * s.padding.h >= s.reach_h() && s.w + 2 * s.padding.w >= s.reach_w()) f(s);
+  }
 }
 
 }  // namespace gram::test

@@ -28,8 +28,8 @@ struct AttentionTable {
   using A = accum_t<T>;
   void (*gather_rows)(Index rows, Index cols, const T* x, Index ldx, A scale, A* y, Index ldy);
   void (*scatter_rows)(Index rows, Index cols, const A* x, Index ldx, A scale, T* y, Index ldy, bool add);
-  void (*softmax_rows)(Index rows, Index n, Index ld, A* s, A* lse);
-  void (*softmax_rows_grad)(Index rows, Index n, Index ld, const A* lse, A* s, A* dp);
+  void (*softmax_rows)(Index rows, Index n, Index ld, A* s);
+  void (*softmax_rows_grad)(Index rows, Index n, Index ld, A* s, A* dp);
   void (*exponential_rows)(Index rows, Index n, Index ld, A scale, A* s, A* sums, A* lse);
   void (*divide_rows)(Index rows, Index cols, const A* x, Index ldx, const A* divisors, T* y, Index ldy);
   void (*score_grad_rows)(Index rows, Index n, Index ld, A scale, const A* lse, A* s, A* dp);
@@ -254,7 +254,7 @@ void attention_map(Cpu, const AttentionShape& s, const T* q, const T* k, T* map)
       table.gather_rows(rows, s.width, q0 + i * s.query_stride, s.query_stride, static_cast<A>(s.scale),
                         m + queries, s.width);
       cpu::multiply_packed({rows, s.keys, s.width}, m + queries, s.width, m + kt, m + scores, ld);
-      table.softmax_rows(rows, s.keys, ld, m + scores, nullptr);
+      table.softmax_rows(rows, s.keys, ld, m + scores);
       table.scatter_rows(rows, s.keys, m + scores, ld, 1, map + (block * s.queries + i) * s.keys, s.keys,
                          false);
     }
@@ -286,7 +286,7 @@ void attention_map_grad(Cpu, const AttentionShape& s, const T* q, const T* k, co
                         m + queries, s.width);
       table.gather_rows(rows, s.keys, map + first, s.keys, 1, m + p, ld);
       table.gather_rows(rows, s.keys, dmap + first, s.keys, 1, m + ds, ld);
-      table.softmax_rows_grad(rows, s.keys, ld, nullptr, m + p, m + ds);
+      table.softmax_rows_grad(rows, s.keys, ld, m + p, m + ds);
       const GradientSink<T> rows_dq{dq.data ? dq.data + q0 + i * s.query_stride : nullptr, dq.add};
       score_gradient.tile(m, rows, m + ds, m + queries, rows_dq, dk.data);
     }

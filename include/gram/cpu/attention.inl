@@ -31,10 +31,9 @@ GRAM_KERNEL void scatter_rows(Index rows, Index cols, const accum_t<T>* x, Index
   }
 }
 
-/// Softmax of the first n entries of each row, in place; the other ld - n entries become 0, and lse (if asked
-/// for) the logarithm of the sum of exponentials.
+/// Softmax of the first n entries of each row, in place; the other ld - n entries become 0.
 template <class A>
-GRAM_KERNEL void softmax_rows(Index rows, Index n, Index ld, A* s, A* lse) {
+GRAM_KERNEL void softmax_rows(Index rows, Index n, Index ld, A* s) {
   for (Index i = 0; i < rows; ++i, s += ld) {
     for (Index j = n; j < ld; ++j) s[j] = std::numeric_limits<A>::lowest();
     vec<A> top = load(s);
@@ -46,24 +45,18 @@ GRAM_KERNEL void softmax_rows(Index rows, Index n, Index ld, A* s, A* lse) {
       store(s + j, e);
       total += e;
     }
-    const A all = sum(total), inverse = 1 / all;
+    const A inverse = 1 / sum(total);
     for (Index j = 0; j < ld; j += lanes<A>) store(s + j, load(s + j) * inverse);
-    if (lse) lse[i] = largest + std::log(all);
   }
 }
 
-/// The gradient of softmax: dp <- p (dp - sum p dp). s holds p; or, if lse is given, the scores, and becomes
-/// exp(s - lse).
+/// The gradient of softmax: dp <- p (dp - sum p dp), s holds p.
 template <class A>
-GRAM_KERNEL void softmax_rows_grad(Index rows, Index n, Index ld, const A* lse, A* s, A* dp) {
+GRAM_KERNEL void softmax_rows_grad(Index rows, Index n, Index ld, A* s, A* dp) {
   for (Index i = 0; i < rows; ++i, s += ld, dp += ld) {
-    for (Index j = n; j < ld; ++j) s[j] = lse ? std::numeric_limits<A>::lowest() : 0, dp[j] = 0;
+    for (Index j = n; j < ld; ++j) s[j] = dp[j] = 0;
     vec<A> dot = {};
-    for (Index j = 0; j < ld; j += lanes<A>) {
-      vec<A> p = load(s + j);
-      if (lse) store(s + j, p = exp(p - lse[i]));
-      dot = fma(p, load(dp + j), dot);
-    }
+    for (Index j = 0; j < ld; j += lanes<A>) dot = fma(load(s + j), load(dp + j), dot);
     const A mean = sum(dot);
     for (Index j = 0; j < ld; j += lanes<A>) store(dp + j, load(s + j) * (load(dp + j) - mean));
   }

@@ -169,7 +169,7 @@ void class_attention(Cpu device, const ClassAttentionShape& s, const A* x, const
   cpu::ItemLoop(N, 8 * R * C).run([&](Index n, int) {
     for (Index r = 0; r < R; ++r)
       a[(n * R + r) * ld + L] = table.dot(C, p + (n * R + r) * C, hat_c + (r / heads * N + n) * C);
-    cpu::attention_table<A>().softmax_rows(R, L + 1, ld, a + n * R * ld, nullptr);
+    cpu::attention_table<A>().softmax_rows(R, L + 1, ld, a + n * R * ld);
   });
   gemm_batched(device, {.count = N, .stride_a = R * ld, .stride_b = L * C, .stride_c = R * C}, {R, C, L}, a,
                ld, false, hat_x, C, false, z, C);

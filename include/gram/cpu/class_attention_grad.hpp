@@ -90,7 +90,7 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
     A *const a_n = left + n * 2 * R * ld, *const ds_n = ds + n * 2 * R * ld;
     for (Index r = 0; r < R; ++r)
       ds_n[r * ld + L] = table.dot(C, right + (n * 2 * R + r) * C, hat_c + (r / heads * N + n) * C);
-    cpu::attention_table<A>().softmax_rows_grad(R, L + 1, ld, nullptr, a_n, ds_n);
+    cpu::attention_table<A>().softmax_rows_grad(R, L + 1, ld, a_n, ds_n);
   });
   A* const dp = head_rows.data();
   gemm_batched(device, {.count = N, .stride_a = 2 * R * ld, .stride_b = L * C, .stride_c = R * C}, {R, C, L},
