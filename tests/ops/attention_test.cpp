@@ -122,7 +122,7 @@ TEST_CASE("attention of random shapes agrees with its definition in every instru
     const auto [q, k, v] = inputs(c);
     const double scale = (i % 2 ? 1 : -1) / std::sqrt(double(c.d));
     const auto expected = naive(q, k, v, c.heads, scale);
-    test::for_each_isa([&] {
+    test::for_each_isa([&, q = q, k = k, v = v] {
       const AttentionOptions options{.heads = c.heads, .scale = scale};
       CHECK(test::close(attention(q, k, v, options), expected, 1e-13));
       CHECK(test::close(attention(converted<float>(q), converted<float>(k), converted<float>(v), options),
