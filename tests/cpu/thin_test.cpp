@@ -104,3 +104,10 @@ TEST_CASE_TEMPLATE("matrix products take the forms for few rows where they fit",
       CHECK(test::close(c, expected, tolerance<T>));
     }
 }
+
+TEST_CASE("gradients with more than a sum behind them are not for the form that only adds") {
+  const GemmShape s{200, 150, 8};
+  CHECK(cpu::is_thin<float>(s, true, false, {.add = true}));
+  CHECK_FALSE(cpu::is_thin<float>(s, true, false, {.relu = true}));
+  CHECK_FALSE(cpu::is_thin<float>(s, true, false, {.gelu = true}));
+}

@@ -126,7 +126,7 @@ bool is_thin(const GemmShape& s, bool transpose_a, bool transpose_b, const TileE
   constexpr Index least = 4096;  // elements of the matrix
   if (transpose_a)
     return !transpose_b && s.k <= thin_rows && s.m * s.n >= least && s.n >= 32 && !e.bias && !e.relu &&
-           !e.residual;
+           !e.residual && !e.gelu;
   return s.m <= thin_rows && s.k * s.n >= least && (transpose_b ? s.k : s.n) >= 32;
 }
 

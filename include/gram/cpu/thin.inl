@@ -4,26 +4,10 @@ namespace gram::cpu::GRAM_ISA {
 /// Rows of a tile, 8 x 3 sums with AVX-512 and 4 x 3 with the 16 registers of the others.
 inline constexpr Index thin_tall = GRAM_BYTES == 64 ? 8 : 4;
 
-template <int by, class V, int... lane>
-GRAM_INLINE V rotate(V v, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(v, v, (lane + by) % static_cast<int>(sizeof...(lane))...);
-}
-/// Sum of the lanes: halves, then quarters, ... (the order of sum()), in whole vectors.
-template <class V>
-GRAM_INLINE auto fold(V v) {
-  constexpr int n = static_cast<int>(GRAM_BYTES / sizeof(v[0]));
-  constexpr std::make_integer_sequence<int, n> all;
-  if constexpr (n >= 16) v += rotate<8>(v, all);
-  if constexpr (n >= 8) v += rotate<4>(v, all);
-  if constexpr (n >= 4) v += rotate<2>(v, all);
-  v += rotate<1>(v, all);
-  return v[0];
-}
-
 /// c(i, j) = <row i of a, row j of b>, i < R, j < W; the next W rows of b are asked for meanwhile.
 template <int R, int W, class A>
 GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc) {
-  vec<A> sum[R][W] = {};
+  vec<A> total[R][W] = {};
   Index x = 0;
   for (; x + lanes<A> <= k; x += lanes<A>) {
     vec<A> w[W];
@@ -36,7 +20,7 @@ GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb
     for (int i = 0; i < R; ++i) {
       const vec<A> v = load(a + i * lda + x);
 #pragma GCC unroll 3
-      for (int j = 0; j < W; ++j) sum[i][j] = fma(v, w[j], sum[i][j]);
+      for (int j = 0; j < W; ++j) total[i][j] = fma(v, w[j], total[i][j]);
     }
   }
   if (x < k) {
@@ -47,13 +31,13 @@ GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb
     for (int i = 0; i < R; ++i) {
       const vec<A> v = load(a + i * lda + x, k - x);
 #pragma GCC unroll 3
-      for (int j = 0; j < W; ++j) sum[i][j] = fma(v, w[j], sum[i][j]);
+      for (int j = 0; j < W; ++j) total[i][j] = fma(v, w[j], total[i][j]);
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 3
-    for (int j = 0; j < W; ++j) c[i * ldc + j] = fold(sum[i][j]);
+    for (int j = 0; j < W; ++j) c[i * ldc + j] = sum(total[i][j]);
 }
 template <int W, class A>
 GRAM_INLINE void dots_strip(Index m, Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc) {
