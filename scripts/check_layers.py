@@ -5,7 +5,7 @@ import pathlib
 import re
 import sys
 
-LAYERS = ["core", "cpu", "cuda", "tensor", "ops", "nn", "loss", "optim", "io", "data", "metrics", "models", "train"]
+LAYERS = ["core", "kernels", "cpu", "cuda", "tensor", "ops", "nn", "loss", "optim", "io", "data", "metrics", "models", "train"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]gram/(\w+)/')
 
 

@@ -7,9 +7,9 @@
 #include "isa_and_threads.hpp"
 
 using namespace gram;
-using cpu::Broadcast;
 using kernels::Binary;
 using kernels::BinaryGrad;
+using kernels::Broadcast;
 
 namespace {
 

@@ -4,8 +4,8 @@
 #include <random>
 #include <vector>
 
-#include "gram/cpu/conv2d_epilogue.hpp"
 #include "gram/cpu/conv2d_shape.hpp"
+#include "gram/kernels/conv2d.hpp"
 #include "isa_and_threads.hpp"
 
 namespace gram::test {

@@ -34,7 +34,7 @@ const Formula divergence{
 };
 
 template <class T>
-void compare(cpu::PointwiseLoss<T> cpu::PointwiseLossTable<T>::*kind, const Formula& formula) {
+void compare(kernels::PointwiseLoss kind, const Formula& formula) {
   for (const Index n : {0, 1, 15, 64, 4096, 9001}) {
     CAPTURE(n);
     const auto a = randn<T>({n}, 1), b = randn<T>({n}, 2), before = randn<T>({n}, 3);
@@ -69,9 +69,9 @@ void compare(cpu::PointwiseLoss<T> cpu::PointwiseLossTable<T>::*kind, const Form
 
 TEST_CASE_TEMPLATE("binary cross-entropy and its gradients, written, added and left out", T, float, double,
                    bf16) {
-  test::for_each_isa([] { compare<T>(&cpu::PointwiseLossTable<T>::binary_cross_entropy, entropy); });
+  test::for_each_isa([] { compare<T>(kernels::PointwiseLoss::binary_cross_entropy, entropy); });
 }
 
 TEST_CASE_TEMPLATE("KL divergence and its gradients, written, added and left out", T, float, double, bf16) {
-  test::for_each_isa([] { compare<T>(&cpu::PointwiseLossTable<T>::kl_divergence, divergence); });
+  test::for_each_isa([] { compare<T>(kernels::PointwiseLoss::kl_divergence, divergence); });
 }

@@ -8,7 +8,7 @@ using namespace gram;
 
 TEST_CASE("neighbours that stay together are one axis, axes of extent 1 are none") {
   const auto extents = [](const Shape& shape, std::initializer_list<int> order) {
-    const cpu::Permuted p(shape, order.begin());
+    const kernels::Permuted p(shape, order.begin());
     std::string all;
     for (int k = 0; k < p.rank; ++k) all += text(p.extent[k], " by ", p.stride[k], ", ");
     return all;

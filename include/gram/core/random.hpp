@@ -12,8 +12,8 @@ namespace gram {
 /// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): 128 random bits
 /// from a counter and a key, without state. Always in line, so that loops over it are as fast as the code
 /// they are compiled with.
-[[gnu::always_inline]] inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
-                                                                  std::array<std::uint32_t, 2> key) {
+[[gnu::always_inline]] constexpr std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
+                                                                     std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53U} * counter[0];
     const std::uint64_t b = std::uint64_t{0xCD9E8D57U} * counter[2];
@@ -32,13 +32,13 @@ struct RandomKey {
   std::uint64_t stream = 0;
 
   /// 128 random bits for position i.
-  std::array<std::uint32_t, 4> bits(std::uint64_t i) const {
+  constexpr std::array<std::uint32_t, 4> bits(std::uint64_t i) const {
     return philox({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32U),
                    static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32U)},
                   {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32U)});
   }
   /// Uniform in [0, 1), 53 bits.
-  double uniform(std::uint64_t i) const {
+  constexpr double uniform(std::uint64_t i) const {
     const auto r = bits(i);
     return static_cast<double>(((std::uint64_t{r[1]} << 32U) | r[0]) >> 11U) * 0x1p-53;
   }

@@ -20,6 +20,7 @@
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/math.hpp"
 #include "gram/cpu/packed.hpp"
+#include "gram/kernels/attention.hpp"
 
 namespace gram::cpu {
 
@@ -49,15 +50,6 @@ const gram::cpu::AttentionTable<T>& gram::cpu::attention_table() {
 #endif
 
 namespace gram::kernels {
-
-/// q (images, queries, heads, width), k (images, keys, heads, width), v (images, keys, heads, value_width); a
-/// token's values lie
-/// *_stride after those of the token before, so that q, k and v can be parts of one tensor.
-struct AttentionShape {
-  Index images, heads, queries, keys, width, value_width;
-  Index query_stride, key_stride, value_stride;
-  double scale;
-};
 
 /// Queries whose scores are in work at a time: 66 rows, eleven tiles, in the forward pass (three times that
 /// are the 197 tokens of a vision transformer), in the backward pass as many as keep two tiles within 400 KB.

@@ -11,12 +11,13 @@
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/simd.hpp"
+#include "gram/kernels/batch_norm.hpp"
 
 namespace gram::cpu {
 
 /// What the passes of the gradient read. The gradient g behind the ReLU is dy where the result was positive.
 /// That is seen from the result y, or from x again where the result is max(0, (x - mean) scale + bias).
-enum class BatchNormMask { none, y, x };
+using kernels::BatchNormMask;
 template <class T>
 struct BatchNormFlow {
   BatchNormMask mask;
@@ -154,15 +155,6 @@ void batch_norm_running(Cpu, const A* mean, const A* variance, Index rows, Index
   }
 }
 
-/// One affine normalisation: x (rows, channels), the statistics in use, and the affine part (null: 1 and 0).
-template <class T>
-struct BatchNormArguments {
-  const T* x;
-  Index rows, channels;
-  const accum_t<T>*mean, *variance, *weight, *bias;
-  double epsilon;
-};
-
 }  // namespace gram::kernels
 
 namespace gram::cpu {
@@ -200,18 +192,6 @@ void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, b
   });
 }
 
-/// What the gradient of batch_norm_apply reads and writes. Results may be null: not wanted. dx or dresidual
-/// may lie in the memory of dy.
-template <class T>
-struct BatchNormGradients {
-  const T* dy;
-  cpu::BatchNormMask mask;  ///< x only when there was no residual
-  const T* y;               ///< the result of the forward pass, for mask y
-  bool training;            ///< the statistics were those of x, and depend on it
-  GradientSink<T> dx, dresidual;
-  GradientSink<accum_t<T>> dweight, dbias;
-};
-
 /// With g = dy where the ReLU let it through, h = (x - mean) / s and s^2 = variance + epsilon:
 /// dbias = sum g, dweight = sum g h, dx = weight / s (g - mean g - h mean(g h)) in training, weight / s g
 /// otherwise. Two passes over the maps, limited by memory: the second walks backwards, so that it starts with
@@ -242,7 +222,7 @@ void batch_norm_grad(Cpu, const BatchNormArguments<T>& in, const BatchNormGradie
     pieces.for_each_row(partial.data(), 2, [&](double, Index columns, const A* p) {
       for (Index c = 0; c < in.channels; ++c) sum[c] += p[c], products[c] += p[columns + c];
     });
-    if (g) flow = {cpu::BatchNormMask::none, in.x, nullptr, g}, dresidual = {};
+    if (g) flow = {kernels::BatchNormMask::none, in.x, nullptr, g}, dresidual = {};
   }
   for (Index c = 0; c < in.channels; ++c) {
     const double rstd = 1 / std::sqrt(in.variance[c] + in.epsilon), n = static_cast<double>(in.rows);

@@ -12,6 +12,7 @@
 #pragma once
 #include "gram/cpu/attention.hpp"
 #include "gram/cpu/gemm.hpp"
+#include "gram/kernels/class_attention.hpp"
 
 namespace gram::cpu {
 
@@ -40,51 +41,6 @@ const gram::cpu::ClassAttentionTable<A>& gram::cpu::class_attention_table() {
 #endif
 
 namespace gram::kernels {
-
-struct ClassAttentionShape {
-  Index images, tokens, channels, width, heads, classifiers;  // N, L, C, E, attention heads, M
-  double epsilon;
-
-  Index head_width() const { return width / heads; }
-  Index rows() const { return classifiers * heads; }
-  /// Scores lie this far apart: L tokens, the class token, zeros.
-  Index ld() const { return round_up(tokens + 1, 16); }
-  double scale() const { return 1 / std::sqrt(static_cast<double>(head_width())); }
-};
-
-/// Parameters of one classifier's attention; q, k, v weights (E, C), proj (C, E). Biases may be null.
-template <class A>
-struct ClassAttentionPointers {
-  const A *norm_weight, *norm_bias;  // g, b (C)
-  const A *q_weight, *q_bias, *k_weight, *v_weight, *v_bias, *proj_weight, *proj_bias;
-};
-/// The same for gradients. Memory may be shared: sinks are written in this order, those of all classifiers up
-/// to v_bias first.
-template <class A>
-struct ClassAttentionSinks {
-  GradientSink<A> proj_weight, proj_bias, v_weight, v_bias;
-  GradientSink<A> k_weight, k_bias, q_weight, q_bias, norm_weight, norm_bias, query;
-};
-
-/// Parts of the block that the forward pass keeps for the backward pass.
-struct ClassAttentionKept {
-  Index hat_x, rstd_x;  // (N, L, C), (N, L)
-  Index hat_c, rstd_c;  // (M, N, C), (M, N)
-  Index q, o;           // (M, N, E)
-  Index t, z;           // (N, M heads, C)
-  Index a;              // (N, M heads, ld)
-  Index size;
-
-  explicit ClassAttentionKept(const ClassAttentionShape& s) {
-    cpu::Layout at;
-    hat_x = at.take(s.images * s.tokens * s.channels), rstd_x = at.take(s.images * s.tokens);
-    hat_c = at.take(s.classifiers * s.images * s.channels), rstd_c = at.take(s.classifiers * s.images);
-    q = at.take(s.classifiers * s.width * s.images), o = at.take(s.classifiers * s.width * s.images);
-    t = at.take(s.images * s.rows() * s.channels), z = at.take(s.images * s.rows() * s.channels);
-    a = at.take(s.images * s.rows() * s.ld());
-    size = at.size;
-  }
-};
 
 /// Rows of C channels that make a piece of work.
 inline Index row_grain(Index C) { return (std::max<Index>)(1, 16384 / (std::max<Index>)(C, 1)); }

@@ -6,11 +6,11 @@
 // maps or their number.
 #pragma once
 #include "gram/core/device.hpp"
-#include "gram/cpu/conv2d_epilogue.hpp"
 #include "gram/cpu/conv2d_groups.hpp"
 #include "gram/cpu/conv2d_pointwise.hpp"
 #include "gram/cpu/depthwise.hpp"
 #include "gram/cpu/float_copy.hpp"
+#include "gram/kernels/conv2d.hpp"
 
 namespace gram::cpu {
 

@@ -8,28 +8,9 @@
 #include <vector>
 
 #include "gram/core/pair.hpp"
+#include "gram/kernels/conv2d.hpp"
 
 namespace gram {
-
-/// Sizes of a convolution: x (N, H, W, C), weight (O, Kh, Kw, C/G), y (N, out_h, out_w, O).
-struct Conv2dShape {
-  Index n, h, w, c;
-  Index o, kh, kw;
-  Pair stride = 1, padding = 0, dilation = 1;
-  Index groups = 1;
-
-  /// Pixels under a kernel, from its first tap to its last.
-  Index reach_h() const { return (kh - 1) * dilation.h + 1; }
-  Index reach_w() const { return (kw - 1) * dilation.w + 1; }
-  Index out_h() const { return (h + 2 * padding.h - reach_h()) / stride.h + 1; }
-  Index out_w() const { return (w + 2 * padding.w - reach_w()) / stride.w + 1; }
-  Index group_in() const { return c / groups; }
-  Index group_out() const { return o / groups; }
-  Index taps() const { return kh * kw; }
-  Index x_size() const { return n * h * w * c; }
-  Index y_size() const { return n * out_h() * out_w() * o; }
-  Index weight_size() const { return o * taps() * group_in(); }
-};
 
 namespace cpu {
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // KL divergence of each classifier head from the consensus of all, row by row.
 #pragma once
+#include "gram/core/gradient_sink.hpp"
 #include "gram/cpu/cross_entropy.hpp"
 
 namespace gram::cpu {
@@ -53,9 +54,9 @@ void decorrelation(Cpu, Index heads, const T* const* z, T* loss, Index rows, Ind
 
 /// dz_k = dy scale (softmax(z_k) - p); sinks hold (data, add) of each head, a null pointer where no gradient
 /// is wanted
-template <class T, class Sink>
-void decorrelation_grad(Cpu, Index heads, const T* const* z, const T* dy, const Sink* sinks, Index rows,
-                        Index n, double scale) {
+template <class T>
+void decorrelation_grad(Cpu, Index heads, const T* const* z, const T* dy, const GradientSink<T>* sinks,
+                        Index rows, Index n, double scale) {
   const auto& table = cpu::decorrelation_table<T>();
   const auto factor = static_cast<accum_t<T>>(scale * static_cast<double>(*dy));
   const Index blocks = ceil_div(rows, cpu::loss_rows(n));

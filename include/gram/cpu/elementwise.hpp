@@ -5,61 +5,9 @@
 #include <array>
 
 #include "gram/core/memory.hpp"
-#include "gram/cpu/broadcast.hpp"
 #include "gram/cpu/copy.hpp"
-
-namespace gram::kernels {
-
-/// Operations of one operand. affine: a x + b; quotient: a / x; pow: x^a; clamp: to [a, b].
-enum class Unary {
-  affine,
-  quotient,
-  exp,
-  log,
-  sqrt,
-  abs,
-  pow,
-  clamp,
-  relu,
-  relu6,
-  gelu,
-  gelu_tanh,
-  silu,
-  sigmoid,
-  tanh,
-  hardswish,
-  softplus
-};
-/// The numbers a and b of an operation. -0.0 is the addend that changes nothing, not even the sign of zero.
-struct Constants {
-  double a = 0, b = -0.0;
-};
-/// What the gradient of an operation reads besides dy.
-enum class Kept { nothing, x, y };
-constexpr Kept kept_by(Unary op) {
-  switch (op) {
-    case Unary::affine:
-      return Kept::nothing;
-    case Unary::exp:
-    case Unary::sqrt:
-    case Unary::relu:
-    case Unary::relu6:
-    case Unary::sigmoid:
-    case Unary::tanh:
-      return Kept::y;
-    default:
-      return Kept::x;
-  }
-}
-
-enum class Binary { add, sub, mul, div, minimum, maximum };
-/// The gradient with respect to one operand ("mine") of a binary operation:
-/// pass dy; negate -dy; times dy other; over dy / other; under -dy other / mine^2 (mine is the divisor);
-/// minimum, maximum: dy where mine is the result, dy / 2 where both are. pass and negate do not read the
-/// operands.
-enum class BinaryGrad { pass, negate, times, over, under, minimum, maximum };
-
-}  // namespace gram::kernels
+#include "gram/kernels/broadcast.hpp"
+#include "gram/kernels/elementwise.hpp"
 
 namespace gram::cpu {
 
@@ -124,11 +72,11 @@ void parallel_tiles(Index rows, Index n, F&& f) {
 /// dx [+]= the sum of g(mine, other, dy) over the axes along which mine is repeated. Sums of at most 256 rows
 /// (or of 64 K elements along the inner axis) are made in accum_t, and added in double in their order.
 template <class T>
-void binary_grad_sum(kernels::BinaryGrad op, const Broadcast& s, const T* mine, const T* other, const T* dy,
-                     T* dx, bool add) {
-  BroadcastAxes kept, reduced;
+void binary_grad_sum(kernels::BinaryGrad op, const kernels::Broadcast& s, const T* mine, const T* other,
+                     const T* dy, T* dx, bool add) {
+  kernels::BroadcastAxes kept, reduced;
   for (int i = 0; i < s.outer.count(); ++i) (s.outer[i].a ? kept : reduced).append(s.outer[i]);
-  const BroadcastAxis inner = s.inner, run = reduced.last();
+  const kernels::BroadcastAxis inner = s.inner, run = reduced.last();
   const Index units = kept.size(), rows = reduced.size(), n = inner.extent;
   const Index high = 256, wide = kernels::grain;
   const Index down = ceil_div(rows, high), across = ceil_div(n, wide);
@@ -144,11 +92,11 @@ void binary_grad_sum(kernels::BinaryGrad op, const Broadcast& s, const T* mine, 
     for (Index job = begin; job < end; ++job) {
       const Index unit = job / (down * across), r = job / across % down * high, c = job % across * wide;
       const Index columns = std::min(wide, n - c);
-      const BroadcastOffset start = kept.at(unit);
+      const kernels::BroadcastOffset start = kept.at(unit);
       accum_t<T>* const out = sums.data() + (inner.a ? job / across * width + c : job);
       std::fill(out, out + (inner.a ? columns : 1), accum_t<T>(0));
       double total = 0;
-      reduced.for_runs(r, std::min(rows, r + high), [&](Index count, BroadcastOffset o) {
+      reduced.for_runs(r, std::min(rows, r + high), [&](Index count, kernels::BroadcastOffset o) {
         const RowOperand<T> m{mine + start.a + c * inner.a, 0, inner.a};
         const RowOperand<T> t{other + start.b + o.b + c * inner.b, run.b, inner.b};
         const RowOperand<T> d{dy + start.y + o.y + c, run.y, 1};
@@ -192,11 +140,11 @@ void unary_grad(Cpu, Unary op, const T* kept, const T* dy, T* dx, bool add, Inde
 
 /// y = op(a, b); s describes how a and b lie under y.
 template <class T>
-void binary(Cpu, Binary op, const cpu::Broadcast& s, const T* a, const T* b, T* y) {
+void binary(Cpu, Binary op, const kernels::Broadcast& s, const T* a, const T* b, T* y) {
   const auto kernel = cpu::elementwise_table<T>().binary[static_cast<std::size_t>(op)];
-  const cpu::BroadcastAxis in = s.inner, run = s.outer.last();
+  const kernels::BroadcastAxis in = s.inner, run = s.outer.last();
   cpu::parallel_tiles(s.outer.size(), in.extent, [&](Index begin, Index end, Index c, Index columns) {
-    s.outer.for_runs(begin, end, [&](Index rows, cpu::BroadcastOffset o) {
+    s.outer.for_runs(begin, end, [&](Index rows, kernels::BroadcastOffset o) {
       kernel(rows, columns, {a + o.a + c * in.a, run.a, in.a}, {b + o.b + c * in.b, run.b, in.b}, y + o.y + c,
              run.y);
     });
@@ -206,13 +154,13 @@ void binary(Cpu, Binary op, const cpu::Broadcast& s, const T* a, const T* b, T* 
 /// dx [+]= the gradient with respect to the first operand of s, summed over the axes along which it is
 /// repeated.
 template <class T>
-void binary_grad(Cpu, BinaryGrad op, const cpu::Broadcast& s, const T* mine, const T* other, const T* dy,
+void binary_grad(Cpu, BinaryGrad op, const kernels::Broadcast& s, const T* mine, const T* other, const T* dy,
                  T* dx, bool add) {
   if (s.repeats_a) return cpu::binary_grad_sum(op, s, mine, other, dy, dx, add);
   const auto kernel = cpu::elementwise_table<T>().binary_grad[static_cast<std::size_t>(op)];
-  const cpu::BroadcastAxis in = s.inner, run = s.outer.last();
+  const kernels::BroadcastAxis in = s.inner, run = s.outer.last();
   cpu::parallel_tiles(s.outer.size(), in.extent, [&](Index begin, Index end, Index c, Index columns) {
-    s.outer.for_runs(begin, end, [&](Index rows, cpu::BroadcastOffset o) {
+    s.outer.for_runs(begin, end, [&](Index rows, kernels::BroadcastOffset o) {
       kernel(rows, columns, {mine + o.a + c, run.a, 1}, {other + o.b + c * in.b, run.b, in.b},
              {dy + o.y + c, run.y, 1}, dx + o.y + c, add);
     });

@@ -13,18 +13,9 @@
 #include "gram/core/gradient_sink.hpp"
 #include "gram/core/memory.hpp"
 #include "gram/cpu/packed.hpp"
+#include "gram/kernels/explicit_attention.hpp"
 
 namespace gram {
-
-/// A map over H x W pixels.
-struct DistanceMap {
-  Index H, W;
-  bool gaussian;   ///< or exponential
-  bool normalize;  ///< each row of the map sums to one
-  bool self;       ///< a pixel sees itself
-
-  Index pixels() const { return H * W; }
-};
 
 namespace cpu {
 
@@ -106,15 +97,6 @@ class AxisMaps {
 }  // namespace cpu
 
 namespace kernels {
-
-/// Images (N, H, W, heads, width).
-struct GaussianAttentionShape {
-  Index images, H, W, heads, width;
-  bool normalize;
-
-  Index channels() const { return heads * width; }
-  Index pixels() const { return H * W; }
-};
 
 /// For each row of pixels: y (m, width) = table (m, W) x (W, width). Pixels of x and y lie ldx and ldy apart.
 template <class T>

@@ -12,14 +12,6 @@
 
 namespace gram {
 
-/// Several products of one shape: how many, and the distance from one operand to the next (0: all use the
-/// same).
-struct GemmBatch {
-  Index count;
-  Index stride_a, stride_b, stride_c;
-  Index stride_bias = 0;
-};
-
 namespace cpu {
 
 /// Few rows: each task packs a panel of B and multiplies it with all of A.

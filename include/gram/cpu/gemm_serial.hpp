@@ -9,16 +9,6 @@
 
 namespace gram {
 
-/// C (m, n) = op(A) (m, k) op(B) (k, n).
-struct GemmShape {
-  Index m, n, k;
-};
-
-/// What becomes of a product: C = [relu or GELU](op(A) op(B) [+ bias] [+ residual] [+ C]); bias has n values,
-/// residual is laid out as C. kernels::gemm and gemm_batched fill in `base`, which is C.
-template <class T>
-using GemmEpilogue = cpu::TileEpilogue<T>;
-
 namespace cpu {
 
 /// A matrix operand: element (i, j) of op(X) at data[i * row_stride + j * column_stride]. One of the strides

@@ -5,6 +5,7 @@
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/packed.hpp"
+#include "gram/kernels/gram.hpp"
 
 namespace gram::cpu {
 
@@ -28,13 +29,6 @@ const gram::cpu::GramTable<A>& gram::cpu::gram_table() {
 #endif
 
 namespace gram::kernels {
-
-struct GramShape {
-  Index images, pixels, width;  // x (images, pixels, width)
-  double scale;                 // G = scale X^T X
-  double epsilon;               // smallest norm that is divided by
-  bool wide;                    // sums in double
-};
 
 /// Pixels that are widened at a time.
 inline constexpr Index gram_chunk = 256;

@@ -8,17 +8,9 @@
 #include "gram/core/memory.hpp"
 #include "gram/cpu/copy.hpp"
 #include "gram/cpu/panel.hpp"
+#include "gram/kernels/index.hpp"
 
 namespace gram {
-
-/// The index of result (o, k, i), k < count, is data[o * outer + k * row + i * inner]. Strides of zero share
-/// one index among all outer or inner positions.
-struct IndexView {
-  const Index* data;
-  Index count, outer, row, inner;
-
-  Index operator()(Index o, Index k, Index i) const { return data[o * outer + k * row + i * inner]; }
-};
 
 namespace kernels {
 

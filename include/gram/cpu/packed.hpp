@@ -3,18 +3,11 @@
 #pragma once
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/gemm_serial.hpp"
+#include "gram/kernels/layout.hpp"
 
 namespace gram::cpu {
 
-/// Offsets of the parts of one scratch block, each part 64-byte aligned.
-struct Layout {
-  Index size = 0;
-  Index take(Index count) {
-    const Index at = size;
-    size += round_up(count, 16);
-    return at;
-  }
-};
+using kernels::Layout;
 
 /// A parallel loop over `count` items that take about `work` multiplications each; small ones go several to a
 /// task.

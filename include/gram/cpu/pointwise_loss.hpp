@@ -2,10 +2,12 @@
 // Losses that are a sum over elements: binary cross-entropy with logits, KL divergence of log-probabilities.
 #pragma once
 #include "gram/core/device.hpp"
+#include "gram/core/gradient_sink.hpp"
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
 #include "gram/cpu/math.hpp"
 #include "gram/cpu/panel.hpp"
+#include "gram/kernels/pointwise_loss.hpp"
 
 namespace gram::cpu {
 
@@ -20,6 +22,10 @@ struct PointwiseLoss {
 template <class T>
 struct PointwiseLossTable {
   PointwiseLoss<T> binary_cross_entropy, kl_divergence;
+
+  const PointwiseLoss<T>& operator[](kernels::PointwiseLoss kind) const {
+    return kind == kernels::PointwiseLoss::kl_divergence ? kl_divergence : binary_cross_entropy;
+  }
 };
 template <class T>
 const PointwiseLossTable<T>& pointwise_loss_table();
@@ -40,11 +46,10 @@ const gram::cpu::PointwiseLossTable<T>& gram::cpu::pointwise_loss_table() {
 
 namespace gram::kernels {
 
-/// loss = scale * sum of the loss over n elements; `kind` is a member of the table
+/// loss = scale * sum of the loss over n elements
 template <class T>
-void pointwise_loss(Cpu, cpu::PointwiseLoss<T> cpu::PointwiseLossTable<T>::*kind, const T* a, const T* b,
-                    T* loss, Index n, double scale) {
-  const auto& kernel = cpu::pointwise_loss_table<T>().*kind;
+void pointwise_loss(Cpu, PointwiseLoss kind, const T* a, const T* b, T* loss, Index n, double scale) {
+  const auto& kernel = cpu::pointwise_loss_table<T>()[kind];
   const Index blocks = ceil_div(n, cpu::loss_block);
   Scratch<double> partial(blocks);
   double* const sums = partial.data();
@@ -57,10 +62,10 @@ void pointwise_loss(Cpu, cpu::PointwiseLoss<T> cpu::PointwiseLossTable<T>::*kind
 }
 
 /// da = dy scale d loss / da, and db likewise; a null pointer where no gradient is wanted
-template <class T, class Sink>
-void pointwise_loss_grad(Cpu, cpu::PointwiseLoss<T> cpu::PointwiseLossTable<T>::*kind, const T* a, const T* b,
-                         const T* dy, Sink da, Sink db, Index n, double scale) {
-  const auto& kernel = cpu::pointwise_loss_table<T>().*kind;
+template <class T>
+void pointwise_loss_grad(Cpu, PointwiseLoss kind, const T* a, const T* b, const T* dy, GradientSink<T> da,
+                         GradientSink<T> db, Index n, double scale) {
+  const auto& kernel = cpu::pointwise_loss_table<T>()[kind];
   const auto factor = static_cast<accum_t<T>>(scale * static_cast<double>(*dy));
   parallel_for(n, cpu::loss_block, [&](Index begin, Index end) {
     if (da.data) kernel.grad_a(end - begin, a + begin, b + begin, factor, da.data + begin, da.add);

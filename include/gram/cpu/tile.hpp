@@ -8,19 +8,13 @@
 // so the panel of column p starts at panels + p * K.
 #pragma once
 #include "gram/cpu/math.hpp"
+#include "gram/kernels/gemm.hpp"
 
 namespace gram::cpu {
 
-/// What becomes of a finished sum s: c = [relu or GELU](s [+ bias] [+ residual] [+ c]).
+/// What becomes of a finished tile.
 template <class T>
-struct TileEpilogue {
-  const T* bias = nullptr;      ///< one value for each column of the tile
-  bool add = false;             ///< add to what c holds
-  bool relu = false;            ///< max(0, .), NaN stays NaN
-  const T* residual = nullptr;  ///< residual[p - base] belongs to the element at p
-  const T* base = nullptr;      ///< the first element of the whole result; needed with a residual only
-  bool gelu = false;            ///< x Phi(x), on the stored tile while the L1 cache has it
-};
+using TileEpilogue = GemmEpilogue<T>;
 
 /// Rows that a tile of A^T B walks down: row i at data + i * stride.
 template <class T>

@@ -6,36 +6,9 @@
 #include <cstring>
 
 #include "gram/cpu/copy.hpp"
+#include "gram/kernels/permute.hpp"
 
 namespace gram::cpu {
-
-/// A permutation as the reading order of x: y is contiguous with these extents, and x has these strides. Axes
-/// of extent 1 are left out, and neighbours that stay together are one axis.
-struct Permuted {
-  int rank = 0;
-  Index extent[Shape::max_rank] = {}, stride[Shape::max_rank] = {};
-
-  Permuted(const Shape& x, const int* order) {
-    for (int k = 0; k < x.rank(); ++k) {
-      const Index n = x[order[k]], step = x.product(order[k] + 1, x.rank());
-      if (n == 1) continue;
-      if (rank && stride[rank - 1] == n * step) {
-        extent[rank - 1] *= n;
-        stride[rank - 1] = step;
-      } else {
-        extent[rank] = n;
-        stride[rank++] = step;
-      }
-    }
-  }
-};
-
-/// Offset in x of number i in row-major order over the extents.
-inline Index strided_offset(Index i, int rank, const Index* extent, const Index* stride) {
-  Index offset = 0;
-  for (int k = rank - 1; k >= 0; i /= extent[k--]) offset += i % extent[k] * stride[k];
-  return offset;
-}
 
 template <class T>
 void copy_run(const T* x, T* y, Index n, bool add) {
@@ -68,7 +41,7 @@ namespace gram::kernels {
 /// y = x with its axes in another order: axis k of y is axis order[k] of x. `shape` is that of x.
 template <class T>
 void permute(Cpu cpu, const T* x, T* y, const Shape& shape, const int* order, bool add) {
-  const cpu::Permuted p(shape, order);
+  const kernels::Permuted p(shape, order);
   if (shape.size() == 0) return;
   if (p.rank == 0 || (p.rank == 1 && p.stride[0] == 1))
     return add ? accumulate(cpu, x, y, shape.size()) : copy(cpu, x, y, shape.size());
@@ -76,11 +49,12 @@ void permute(Cpu cpu, const T* x, T* y, const Shape& shape, const int* order, bo
   const int last = p.rank - 1;
   if (p.stride[last] == 1) {
     const Index length = p.extent[last];
-    return parallel_for(
-        shape.size() / length, std::max<Index>(1, grain / length), [&](Index begin, Index end) {
-          for (Index i = begin; i < end; ++i)
-            cpu::copy_run(x + cpu::strided_offset(i, last, p.extent, p.stride), y + i * length, length, add);
-        });
+    return parallel_for(shape.size() / length, std::max<Index>(1, grain / length),
+                        [&](Index begin, Index end) {
+                          for (Index i = begin; i < end; ++i)
+                            cpu::copy_run(x + kernels::strided_offset(i, last, p.extent, p.stride),
+                                          y + i * length, length, add);
+                        });
   }
 
   // The innermost axis of x is axis `inner` of y: tiles over (last, inner), and all other axes outside.
@@ -106,8 +80,9 @@ void permute(Cpu cpu, const T* x, T* y, const Shape& shape, const int* order, bo
   parallel_for(units, group, [&](Index begin, Index end) {
     for (Index u = begin; u < end; ++u) {
       const Index r = u % row_tiles * tile, c = u % tiles / row_tiles * tile;
-      const T* from = x + cpu::strided_offset(u / tiles, outer, extent, x_stride) + r * p.stride[last] + c;
-      T* to = y + cpu::strided_offset(u / tiles, outer, extent, y_stride) + c * inner_stride + r;
+      const T* from =
+          x + kernels::strided_offset(u / tiles, outer, extent, x_stride) + r * p.stride[last] + c;
+      T* to = y + kernels::strided_offset(u / tiles, outer, extent, y_stride) + c * inner_stride + r;
       cpu::transpose_block(std::min(tile, rows - r), std::min(tile, columns - c), from, p.stride[last], to,
                            inner_stride, add);
     }

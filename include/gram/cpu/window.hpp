@@ -3,20 +3,9 @@
 #pragma once
 #include "gram/core/pair.hpp"
 #include "gram/cpu/transpose.hpp"
+#include "gram/kernels/window.hpp"
 
 namespace gram {
-
-/// A map (n, h, w, c) cut into windows, which hold some of its channels: the map's are `parts` blocks of one
-/// width, and of each block the windows hold channels [begin, begin + width).
-struct WindowShape {
-  Index n, h, w, c;
-  Pair window;
-  Index parts, begin, width;
-
-  Index channels() const { return parts * width; }
-  Index tokens() const { return window.h * window.w; }
-  Index windows() const { return n * (h / window.h) * (w / window.w); }
-};
 
 namespace cpu {
 

@@ -28,9 +28,9 @@
 #pragma once
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
-#include "gram/cpu/conv2d_epilogue.hpp"
 #include "gram/cpu/packed.hpp"
 #include "gram/cpu/winograd_plan.hpp"
+#include "gram/kernels/conv2d.hpp"
 
 namespace gram::cpu {
 

@@ -3,8 +3,8 @@
 #pragma once
 #include <numbers>
 
-#include "gram/cpu/conv2d_epilogue.hpp"
 #include "gram/cpu/panel.hpp"
+#include "gram/kernels/conv2d.hpp"
 
 namespace gram::cpu {
 

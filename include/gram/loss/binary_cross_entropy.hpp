@@ -24,7 +24,7 @@ Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& logits, const Tensor
   const double scale = detail::reduction_scale(options.reduction, logits.shape());
   Tensor<T> loss(Shape{}, logits.device());
   on(logits.device(), [&](auto device) {
-    kernels::pointwise_loss(device, &cpu::PointwiseLossTable<T>::binary_cross_entropy, logits.data(),
+    kernels::pointwise_loss(device, kernels::PointwiseLoss::binary_cross_entropy, logits.data(),
                             targets.data(), loss.data(), logits.size(), scale);
   });
   return record("binary_cross_entropy_with_logits", loss, {logits, targets},
@@ -32,7 +32,7 @@ Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& logits, const Tensor
                  scale](const Tensor<T>& dy) {  // dz = (sigmoid(z) - t) / n, dt = -z / n
                   const GradientSink<T> logit_sink = dz.sink(), target_sink = dt.sink();
                   on(dy.device(), [&](auto device) {
-                    kernels::pointwise_loss_grad(device, &cpu::PointwiseLossTable<T>::binary_cross_entropy,
+                    kernels::pointwise_loss_grad(device, kernels::PointwiseLoss::binary_cross_entropy,
                                                  z.data(), t.data(), dy.data(), logit_sink, target_sink,
                                                  z.size(), scale);
                   });

@@ -22,7 +22,7 @@ Tensor<T> kl_divergence(const Tensor<T>& input, const Tensor<T>& target, KlDiver
   const double scale = detail::reduction_scale(options.reduction, input.shape());
   Tensor<T> loss(Shape{}, input.device());
   on(input.device(), [&](auto device) {
-    kernels::pointwise_loss(device, &cpu::PointwiseLossTable<T>::kl_divergence, input.data(), target.data(),
+    kernels::pointwise_loss(device, kernels::PointwiseLoss::kl_divergence, input.data(), target.data(),
                             loss.data(), input.size(), scale);
   });
   return record("kl_divergence", loss, {input, target},
@@ -30,7 +30,7 @@ Tensor<T> kl_divergence(const Tensor<T>& input, const Tensor<T>& target, KlDiver
                  scale](const Tensor<T>& dy) {  // dp = -e^q / n, dq = e^q (q - p + 1) / n
                   const GradientSink<T> input_sink = dp.sink(), target_sink = dq.sink();
                   on(dy.device(), [&](auto device) {
-                    kernels::pointwise_loss_grad(device, &cpu::PointwiseLossTable<T>::kl_divergence, p.data(),
+                    kernels::pointwise_loss_grad(device, kernels::PointwiseLoss::kl_divergence, p.data(),
                                                  q.data(), dy.data(), input_sink, target_sink, p.size(),
                                                  scale);
                   });

@@ -62,12 +62,12 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
   });
 
   // Without a residual x tells again where the ReLU let through; with one, only y does.
-  const auto mask = !options.relu        ? cpu::BatchNormMask::none
-                    : residual.defined() ? cpu::BatchNormMask::y
-                                         : cpu::BatchNormMask::x;
+  const auto mask = !options.relu        ? kernels::BatchNormMask::none
+                    : residual.defined() ? kernels::BatchNormMask::y
+                                         : kernels::BatchNormMask::x;
   return record("batch_norm", y, {x, weight, bias, residual},
                 [=, x = x.detach(), weight = weight.detach(), bias = bias.detach(),
-                 y = mask == cpu::BatchNormMask::y ? y : Tensor<T>{}, dx = x.gradient(),
+                 y = mask == kernels::BatchNormMask::y ? y : Tensor<T>{}, dx = x.gradient(),
                  dweight = weight.gradient(), dbias = bias.gradient(), dresidual = residual.gradient(),
                  training = options.training](const Tensor<T>& dy) {
                   const auto in = arguments(x, weight, bias);

@@ -48,7 +48,7 @@ void add_binary_grad(kernels::BinaryGrad grad, const Gradient<T>& dx, const Shap
   if (grad == kernels::BinaryGrad::pass && dx.shape().size() == dy.size())
     return dx.add(dy.alias(dx.shape()));
   const GradientSink<T> sink = dx.sink();
-  const cpu::Broadcast layout(dy.shape(), dx.shape(), other_shape);
+  const kernels::Broadcast layout(dy.shape(), dx.shape(), other_shape);
   // what is not read is never larger than dy
   const T* a = mine.defined() ? mine.data() : dy.data();
   const T* b = other.defined() ? other.data() : dy.data();
@@ -64,7 +64,7 @@ Tensor<T> binary(const char* name, kernels::Binary op, kernels::BinaryGrad grad_
   require<DeviceError>(a.device() == b.device(), name, ": a is on ", a.device(), ", but b on ", b.device());
   Tensor<T> y(broadcast_shape(name, a.shape(), b.shape()), a.device());
   on(y.device(), [&](auto device) {
-    kernels::binary(device, op, cpu::Broadcast(y.shape(), a.shape(), b.shape()), a.data(), b.data(),
+    kernels::binary(device, op, kernels::Broadcast(y.shape(), a.shape(), b.shape()), a.data(), b.data(),
                     y.data());
   });
   const bool linear = op == kernels::Binary::add || op == kernels::Binary::sub;

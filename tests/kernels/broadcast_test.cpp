@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "gram/cpu/broadcast.hpp"
+#include "gram/kernels/broadcast.hpp"
 
 #include <vector>
 
 #include "support.hpp"
 
 using namespace gram;
-using cpu::Broadcast;
+using kernels::Broadcast;
 
 namespace {
 
@@ -67,7 +67,7 @@ TEST_CASE("runs cover a range once and do not cross the end of the innermost axi
   REQUIRE(axes.count() == 3);
   for (const auto& [begin, end] : {std::pair<Index, Index>{0, axes.size()}, {3, 3}, {7, 48}, {11, 12}}) {
     Index next = begin;
-    axes.for_runs(begin, end, [&](Index rows, const cpu::BroadcastOffset& offset) {
+    axes.for_runs(begin, end, [&](Index rows, const kernels::BroadcastOffset& offset) {
       REQUIRE(rows > 0);
       CHECK(next % axes.last().extent + rows <= axes.last().extent);
       for (Index r = 0; r < rows; ++r) {

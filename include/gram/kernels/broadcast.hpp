@@ -5,7 +5,7 @@
 
 #include "gram/core/shape.hpp"
 
-namespace gram::cpu {
+namespace gram::kernels {
 
 /// One axis of the result, with the distance in elements between its neighbours in the operands and in the
 /// result. The distance is 0 in an operand that is repeated along the axis.
@@ -22,18 +22,18 @@ struct BroadcastOffset {
 /// Axes, outermost first, split by a reduction into groups; see Broadcast.
 class BroadcastAxes {
  public:
-  void append(const BroadcastAxis& axis) { axes_[count_++] = axis; }
-  int count() const { return count_; }
-  BroadcastAxis& operator[](int i) { return axes_[i]; }
-  const BroadcastAxis& operator[](int i) const { return axes_[i]; }
+  constexpr void append(const BroadcastAxis& axis) { axes_[count_++] = axis; }
+  constexpr int count() const { return count_; }
+  constexpr BroadcastAxis& operator[](int i) { return axes_[i]; }
+  constexpr const BroadcastAxis& operator[](int i) const { return axes_[i]; }
   /// The innermost axis; one of extent 1 when there is none.
-  BroadcastAxis last() const { return count_ ? axes_[count_ - 1] : BroadcastAxis{}; }
-  Index size() const {
+  constexpr BroadcastAxis last() const { return count_ ? axes_[count_ - 1] : BroadcastAxis{}; }
+  constexpr Index size() const {
     Index n = 1;
     for (int i = 0; i < count_; ++i) n *= axes_[i].extent;
     return n;
   }
-  BroadcastOffset at(Index position) const {
+  constexpr BroadcastOffset at(Index position) const {
     BroadcastOffset offset;
     for (int i = count_ - 1; i >= 0; --i) {
       const Index k = position % axes_[i].extent;
@@ -46,7 +46,7 @@ class BroadcastAxes {
   }
   /// f(rows, offset) for the positions [begin, end), in runs along the innermost axis.
   template <class F>
-  void for_runs(Index begin, Index end, F&& f) const {
+  constexpr void for_runs(Index begin, Index end, F&& f) const {
     const Index extent = last().extent;
     while (begin < end) {
       const Index rows = std::min(extent - begin % extent, end - begin);
@@ -89,4 +89,4 @@ struct Broadcast {
   }
 };
 
-}  // namespace gram::cpu
+}  // namespace gram::kernels

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "gram/core/gradient_sink.hpp"
+#include "gram/core/scalar.hpp"
+#include "gram/core/shape.hpp"
+
+namespace gram::kernels {
+
+/// How the gradient learns where a ReLU let values through: there is none; from the result y; or from x
+/// again, where the result is max(0, (x - mean) scale + bias).
+enum class BatchNormMask { none, y, x };
+
+/// One affine normalisation: x (rows, channels), the statistics in use, and the affine part (null: 1 and 0).
+template <class T>
+struct BatchNormArguments {
+  const T* x;
+  Index rows, channels;
+  const accum_t<T>*mean, *variance, *weight, *bias;
+  double epsilon;
+};
+
+/// What the gradient of batch_norm_apply reads and writes. Results may be null: not wanted. dx or dresidual
+/// may lie in the memory of dy.
+template <class T>
+struct BatchNormGradients {
+  const T* dy;
+  BatchNormMask mask;  ///< x only when there was no residual
+  const T* y;          ///< the result of the forward pass, for mask y
+  bool training;       ///< the statistics were those of x, and depend on it
+  GradientSink<T> dx, dresidual;
+  GradientSink<accum_t<T>> dweight, dbias;
+};
+
+}  // namespace gram::kernels
