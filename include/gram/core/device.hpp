@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "gram/core/cuda_runtime_door.hpp"
 #include "gram/core/error.hpp"
 
 namespace gram {
@@ -10,9 +11,15 @@ class Device {
   enum class Kind { cpu, cuda };
 
   static Device cpu() { return Device(Kind::cpu, 0); }
-  /// Throws DeviceError when no CUDA backend is part of the program.
+  /// The GPU number `index`. Throws DeviceError when no CUDA backend is part of the program (cuda_impl.cuh is
+  /// its source, gram::cuda its CMake target), or when no such device answers.
   static Device cuda(int index = 0) {
-    throw DeviceError(text("Device::cuda(", index, "): this program has no CUDA backend"));
+    require<DeviceError>(cuda::runtime, "Device::cuda(", index,
+                         "): this program has no CUDA backend; link gram::cuda");
+    const int count = cuda::runtime->devices();
+    require<DeviceError>(index >= 0 && index < count, "Device::cuda(", index, "): ", count,
+                         " CUDA devices answer");
+    return Device(Kind::cuda, index);
   }
 
   Kind kind() const { return kind_; }
@@ -32,11 +39,21 @@ inline std::string to_text(Device device) {
 /// Tag that selects the kernels of the CPU: kernels::relu(Cpu{}, x, y, n).
 struct Cpu {};
 
+/// Tag that selects the kernels of a GPU.
+struct Cuda {
+  int index = 0;
+};
+
 /// Calls f with the tag of the device.
 template <class F>
 decltype(auto) on(Device device, F&& f) {
-  if (device.kind() != Device::Kind::cpu) throw DeviceError(text("no kernels for device ", to_text(device)));
-  return f(Cpu{});
+  return device.kind() == Device::Kind::cuda ? f(Cuda{device.index()}) : f(Cpu{});
+}
+
+/// Waits until everything that was started on the device is done. On the CPU nothing is ever left to wait
+/// for.
+inline void synchronize(Device device) {
+  if (device.kind() == Device::Kind::cuda) cuda::runtime->synchronize(device.index());
 }
 
 }  // namespace gram

@@ -6,22 +6,14 @@
 #include <mutex>
 #include <utility>
 
-#include "gram/core/error.hpp"
+#include "gram/core/device.hpp"
+#include "gram/core/memory_stats.hpp"
 
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
 namespace gram {
-
-/// Counters of the caching allocator, in bytes and calls since the program started.
-struct MemoryStats {
-  std::size_t in_use = 0;           ///< held by live tensors and scratch
-  std::size_t cached = 0;           ///< kept for reuse
-  std::size_t peak = 0;             ///< largest in_use so far (reset_peak_memory sets it back)
-  std::size_t allocations = 0;      ///< requests served
-  std::size_t system_requests = 0;  ///< of these, how many asked the system
-};
 
 namespace detail {
 
@@ -135,12 +127,21 @@ class CachingAllocator {
 
 }  // namespace detail
 
-/// Counters of the allocator that all CPU tensors and scratch buffers come from.
-inline MemoryStats memory_stats() { return detail::CachingAllocator::instance().stats(); }
+/// Counters of the allocator that tensors and scratch buffers of a device come from.
+inline MemoryStats memory_stats(Device device = Device::cpu()) {
+  if (device.kind() == Device::Kind::cuda) return cuda::runtime->stats(device.index());
+  return detail::CachingAllocator::instance().stats();
+}
 /// Sets MemoryStats::peak back to what is in use now.
-inline void reset_peak_memory() { detail::CachingAllocator::instance().reset_peak(); }
+inline void reset_peak_memory(Device device = Device::cpu()) {
+  if (device.kind() == Device::Kind::cuda) return cuda::runtime->reset_peak(device.index());
+  detail::CachingAllocator::instance().reset_peak();
+}
 /// Gives cached blocks back to the system.
-inline void release_cached_memory() { detail::CachingAllocator::instance().trim(); }
+inline void release_cached_memory(Device device = Device::cpu()) {
+  if (device.kind() == Device::Kind::cuda) return cuda::runtime->trim(device.index());
+  detail::CachingAllocator::instance().trim();
+}
 
 /// Uninitialised memory for `count` objects of a trivial type, 64-byte aligned, returned to the cache at the
 /// end of scope. Kernels take their scratch before a parallel region, one slice per worker, so that a step

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/pointwise_loss.hpp"
+#include "gram/cuda/loss.hpp"
 #include "gram/loss/labels.hpp"
 #include "gram/tensor/tape.hpp"
 

@@ -4,6 +4,7 @@
 // from what all of them agree on.
 #pragma once
 #include "gram/cpu/decorrelation.hpp"
+#include "gram/cuda/loss.hpp"
 #include "gram/loss/binary_cross_entropy.hpp"
 #include "gram/loss/cross_entropy.hpp"
 #include "gram/ops/arithmetic.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/attention.hpp"
+#include "gram/cuda/attention.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/batch_norm.hpp"
+#include "gram/cuda/batch_norm.hpp"
 #include "gram/tensor/checkpoint.hpp"
 
 namespace gram {

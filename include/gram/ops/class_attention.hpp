@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/class_attention_grad.hpp"
+#include "gram/cuda/class_attention.hpp"
 #include "gram/ops/cast.hpp"
 #include "gram/tensor/tape.hpp"
 

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "gram/cpu/conv2d.hpp"
+#include "gram/cuda/conv2d.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

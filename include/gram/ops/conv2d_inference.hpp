@@ -3,6 +3,7 @@
 // they are kept in the order that the kernel reads.
 #pragma once
 #include "gram/cpu/conv2d_prepared.hpp"
+#include "gram/cuda/conv2d.hpp"
 #include "gram/ops/arithmetic.hpp"
 #include "gram/ops/conv2d.hpp"
 #include "gram/tensor/create.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/dropout.hpp"
+#include "gram/cuda/dropout.hpp"
 #include "gram/tensor/checkpoint.hpp"
 
 namespace gram {

@@ -3,6 +3,7 @@
 // two.
 #pragma once
 #include "gram/cpu/elementwise.hpp"
+#include "gram/cuda/elementwise.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

@@ -2,6 +2,7 @@
 #pragma once
 #include "gram/core/pair.hpp"
 #include "gram/cpu/explicit_attention.hpp"
+#include "gram/cuda/explicit_attention.hpp"
 #include "gram/ops/cast.hpp"
 #include "gram/ops/matmul.hpp"
 #include "gram/ops/shape.hpp"

@@ -3,6 +3,9 @@
 #include "gram/cpu/elementwise.hpp"
 #include "gram/cpu/gemm.hpp"
 #include "gram/cpu/softmax.hpp"
+#include "gram/cuda/elementwise.hpp"
+#include "gram/cuda/gemm.hpp"
+#include "gram/cuda/softmax.hpp"
 #include "gram/ops/attention.hpp"
 
 namespace gram {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/index.hpp"
+#include "gram/cuda/index.hpp"
 #include "gram/ops/shape.hpp"
 
 namespace gram {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/gram.hpp"
+#include "gram/cuda/gram.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/layer_norm.hpp"
+#include "gram/cuda/layer_norm.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

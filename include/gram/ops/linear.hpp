@@ -3,6 +3,8 @@
 #include <type_traits>
 
 #include "gram/cpu/sum_rows.hpp"
+#include "gram/cuda/gemm.hpp"
+#include "gram/cuda/reduce.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

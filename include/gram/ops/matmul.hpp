@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/gemm.hpp"
+#include "gram/cuda/gemm.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/normalize.hpp"
+#include "gram/cuda/normalize.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

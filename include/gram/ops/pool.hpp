@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/pool.hpp"
+#include "gram/cuda/pool.hpp"
 #include "gram/ops/resize.hpp"
 
 namespace gram {

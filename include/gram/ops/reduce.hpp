@@ -3,6 +3,7 @@
 #include <array>
 
 #include "gram/cpu/reduce.hpp"
+#include "gram/cuda/reduce.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

@@ -2,6 +2,7 @@
 #pragma once
 #include "gram/core/pair.hpp"
 #include "gram/cpu/resize.hpp"
+#include "gram/cuda/resize.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

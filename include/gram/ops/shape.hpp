@@ -6,6 +6,7 @@
 
 #include "gram/cpu/panel.hpp"
 #include "gram/cpu/transpose.hpp"
+#include "gram/cuda/permute.hpp"
 #include "gram/tensor/views.hpp"
 
 namespace gram {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/softmax.hpp"
+#include "gram/cuda/softmax.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/window.hpp"
+#include "gram/cuda/permute.hpp"
 #include "gram/tensor/views.hpp"
 
 namespace gram {

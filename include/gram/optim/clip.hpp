@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "gram/cpu/optimizer.hpp"
+#include "gram/cuda/optimizer.hpp"
 #include "gram/optim/parameters.hpp"
 
 namespace gram {

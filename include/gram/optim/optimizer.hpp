@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/cpu/optimizer.hpp"
+#include "gram/cuda/optimizer.hpp"
 #include "gram/optim/parameters.hpp"
 #include "gram/tensor/create.hpp"
 
@@ -59,7 +60,7 @@ class Optimizer {
         slot.values = converted<Wide>(p.value.detach());
       for (std::size_t i = 0; i < state_names_.size(); ++i)
         slot.state.push_back(zeros<Wide>(p.value.shape(), p.value.device()));
-      slot.steps = zeros<std::int64_t>({}, p.value.device());
+      slot.steps = zeros<std::int64_t>({});  // the count is the host's
       slots_.push_back(std::move(slot));
     });
   }

@@ -57,6 +57,7 @@ void append_block(const Tensor<T>& x, int axis, Index offset, std::size_t& width
 template <Element T>
 std::string to_text(const Tensor<T>& x) {
   if (!x.defined()) return "undefined tensor";
+  if (x.device().kind() != Device::Kind::cpu) return to_text(x.to(Device::cpu()));
   std::string s = text(type_name<T>(), " ", x.shape(), x.rank() ? "\n" : " ");
   std::size_t width = 0;
   detail::append_block(x, 0, 0, width, static_cast<std::string*>(nullptr));

@@ -11,10 +11,13 @@ namespace gram::detail {
 class Storage {
  public:
   Storage(std::size_t bytes, Device device) : device_(device), bytes_(bytes) {
-    if (device.kind() != Device::Kind::cpu) throw DeviceError(text("no memory on device ", device));
-    data_ = CachingAllocator::instance().allocate(bytes);
+    data_ = device.kind() == Device::Kind::cuda ? cuda::runtime->allocate(device.index(), bytes)
+                                                : CachingAllocator::instance().allocate(bytes);
   }
-  ~Storage() { CachingAllocator::instance().release(data_, bytes_); }
+  ~Storage() {
+    device_.kind() == Device::Kind::cuda ? cuda::runtime->release(device_.index(), data_, bytes_)
+                                         : CachingAllocator::instance().release(data_, bytes_);
+  }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 

@@ -140,7 +140,8 @@ template <Scalar T>
 void backward(const Tensor<T>& y, BackwardOptions options = {}) {
   require(y.size() == 1, "backward: shape ", y.shape(),
           " is not a scalar; pass the gradient of the result as well");
-  const Tensor<T> one(y.shape(), {T(1.0F)});
+  const Tensor<T> one(y.shape(), y.device());
+  on(y.device(), [&](auto device) { kernels::fill(device, one.data(), T(1.0F), Index{1}); });
   backward(y, one, options);
 }
 

@@ -9,6 +9,7 @@
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
 #include "gram/cpu/copy.hpp"
+#include "gram/cuda/copy.hpp"
 #include "gram/tensor/node.hpp"
 
 namespace gram {
@@ -67,10 +68,14 @@ class Tensor : public AnyTensor {
       : Tensor(shape, std::span(values.begin(), values.size())) {}
 
   T* data() const { return data_; }
-  /// All elements of a CPU tensor, row by row.
-  std::span<T> span() const { return {data_, static_cast<std::size_t>(size())}; }
-  /// The element at a position, bounds checked: x.at({0, 3}).
+  /// All elements of a CPU tensor, row by row; throws DeviceError for one elsewhere.
+  std::span<T> span() const {
+    require_cpu("span");
+    return {data_, static_cast<std::size_t>(size())};
+  }
+  /// The element of a CPU tensor at a position, bounds checked: x.at({0, 3}).
   T& at(std::initializer_list<Index> position) const {
+    require_cpu("at");
     require(static_cast<int>(position.size()) == rank(), "Tensor::at: ", position.size(),
             " indices for shape ", shape_);
     Index offset = 0;
@@ -82,10 +87,10 @@ class Tensor : public AnyTensor {
     }
     return data_[offset];
   }
-  /// The value of a tensor with one element.
+  /// The value of a tensor with one element, on any device.
   T item() const {
     require(size() == 1, "Tensor::item: shape ", shape_, " has ", size(), " elements; one is needed");
-    return data_[0];
+    return to(Device::cpu()).data_[0];
   }
 
   /// The same values in memory of their own, off the tape.
@@ -95,10 +100,14 @@ class Tensor : public AnyTensor {
     on(device(), [&](auto tag) { kernels::copy(tag, data_, copy.data_, size()); });
     return copy;
   }
-  /// The same values on `device`; the tensor itself when it is there already.
+  /// The same values on `device`, off the tape; the tensor itself when it is there already.
   Tensor to(Device device) const {
-    if (!defined() || this->device() == device) return *this;
-    throw DeviceError(text("Tensor::to: no copy from ", this->device(), " to ", device));
+    const Device from = this->device();
+    if (!defined() || from == device) return *this;
+    Tensor copy(shape_, device);
+    const int gpu = from.kind() == Device::Kind::cuda ? from.index() : device.index();
+    cuda::runtime->copy(gpu, data_, copy.data_, static_cast<std::size_t>(size()) * sizeof(T));
+    return copy;
   }
   /// The same memory off the tape: gradients do not flow through it.
   Tensor detach() const {
@@ -164,6 +173,11 @@ class Tensor : public AnyTensor {
   }
 
  private:
+  void require_cpu(const char* access) const {
+    require<DeviceError>(device().kind() == Device::Kind::cpu, "Tensor::", access, ": the tensor is on ",
+                         device(), "; copy it with to(Device::cpu())");
+  }
+
   T* data_ = nullptr;
 };
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Batch normalisation, as host code calls it; batch_norm.cuh computes.
+#pragma once
+#include "gram/core/device.hpp"
+#include "gram/kernels/batch_norm.hpp"
+
+namespace gram::cuda {
+
+template <class T>
+struct BatchNormTable {
+  void (*statistics)(Cuda, const T* x, Index rows, Index channels, accum_t<T>* mean, accum_t<T>* variance);
+  void (*apply)(Cuda, const kernels::BatchNormArguments<T>& in, const T* residual, bool relu, T* y);
+  void (*grad)(Cuda, const kernels::BatchNormArguments<T>& in, const kernels::BatchNormGradients<T>& out);
+};
+template <class A>
+struct BatchNormRunningTable {
+  void (*running)(Cuda, const A* mean, const A* variance, Index rows, Index channels, double momentum,
+                  A* running_mean, A* running_var);
+};
+template <class A>
+inline BatchNormRunningTable<A> batch_norm_running_table{};
+template <class T>
+inline BatchNormTable<T> batch_norm_table{};
+
+}  // namespace gram::cuda
+
+namespace gram::kernels {
+
+template <class T>
+void batch_norm_statistics(Cuda device, const T* x, Index rows, Index channels, accum_t<T>* mean,
+                           accum_t<T>* variance) {
+  return cuda::batch_norm_table<T>.statistics(device, x, rows, channels, mean, variance);
+}
+template <class T>
+void batch_norm_apply(Cuda device, const kernels::BatchNormArguments<T>& in, const T* residual, bool relu,
+                      T* y) {
+  return cuda::batch_norm_table<T>.apply(device, in, residual, relu, y);
+}
+template <class T>
+void batch_norm_grad(Cuda device, const kernels::BatchNormArguments<T>& in,
+                     const kernels::BatchNormGradients<T>& out) {
+  return cuda::batch_norm_table<T>.grad(device, in, out);
+}
+template <class A>
+void batch_norm_running(Cuda device, const A* mean, const A* variance, Index rows, Index channels,
+                        double momentum, A* running_mean, A* running_var) {
+  cuda::batch_norm_running_table<A>.running(device, mean, variance, rows, channels, momentum, running_mean,
+                                            running_var);
+}
+
+}  // namespace gram::kernels

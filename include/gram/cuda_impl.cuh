@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// All of the CUDA backend, for one .cu file of a program:
+//     #include <gram/cuda_impl.cuh>
+//     nvcc -std=c++20 -O3 -arch=sm_90 --expt-relaxed-constexpr -I include -c gram_cuda.cu
+// Everything else is compiled by an ordinary compiler and knows nothing of CUDA. Before main() starts this
+// unit fills in the tables that host code calls through; with it Device::cuda() works.
+#pragma once
+#include "gram/cuda/copy.cuh"
+#include "gram/cuda/runtime.cuh"
+
+namespace gram::cuda {
+
+template <class T>
+void fill_in_tables() {
+  fill_in_copy_tables<T>();
+  accumulate_table<T> = {accumulate<T>};
+}
+
+inline const bool registered = [] {
+  fill_in_tables<float>();
+  fill_in_tables<double>();
+  fill_in_tables<bf16>();
+  fill_in_copy_tables<std::int32_t>();
+  fill_in_copy_tables<std::int64_t>();
+  fill_in_copy_tables<std::uint8_t>();
+  runtime = &runtime_functions;
+  return true;
+}();
+
+}  // namespace gram::cuda

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Memory of the stand-in device: a range of addresses that can be touched only while a kernel or a copy runs.
+// Host code that reads or writes through a device pointer ends with a segmentation fault here, as it would
+// with a GPU.
+#pragma once
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+namespace emulated {
+
+class DeviceMemory {
+ public:
+  static constexpr std::size_t capacity = std::size_t{4} << 30, alignment = 4096;
+
+  static DeviceMemory& instance() {
+    static DeviceMemory memory;
+    return memory;
+  }
+
+  /// The block is filled with bytes that make NaN of every scalar: a value that no kernel wrote shows. Null
+  /// when full.
+  void* allocate(std::size_t bytes) {
+    const std::size_t size =
+        (bytes + alignment) / alignment * alignment;  // at least one byte more than asked for
+    const auto list = free_.find(size);
+    std::size_t at = used_;
+    if (list != free_.end()) {
+      at = list->second;
+      free_.erase(list);
+    } else if (used_ + size > capacity) {
+      return nullptr;
+    } else {
+      used_ += size;
+    }
+    sizes_[at] = size;
+    const Access access;
+    std::memset(base_ + at, 0xff, size);
+    return base_ + at;
+  }
+  void release(void* memory) {
+    const auto at = static_cast<std::size_t>(static_cast<std::uint8_t*>(memory) - base_);
+    free_.emplace(sizes_.at(at), at);
+  }
+
+  /// While one lives, device memory can be touched.
+  struct Access {
+    Access() {
+      if (depth()++ == 0) instance().protect(PROT_READ | PROT_WRITE);
+    }
+    ~Access() {
+      if (--depth() == 0) instance().protect(PROT_NONE);
+    }
+    Access(const Access&) = delete;
+    Access& operator=(const Access&) = delete;
+    static int& depth() {
+      static int depth = 0;
+      return depth;
+    }
+  };
+
+ private:
+  DeviceMemory()
+      : base_(static_cast<std::uint8_t*>(
+            mmap(nullptr, capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
+    if (base_ == MAP_FAILED) std::abort();
+  }
+  void protect(int access) const { mprotect(base_, used_, access); }
+
+  std::uint8_t* base_;
+  std::size_t used_ = 0;
+  std::multimap<std::size_t, std::size_t> free_;
+  std::map<std::size_t, std::size_t> sizes_;
+};
+
+}  // namespace emulated

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// Runs a kernel on the CPU as CUDA defines it: blocks one after another, the threads of a block as fibers
+// that change places at barriers and warp exchanges. GRAM_EMULATOR_ORDER=reverse runs threads and blocks the
+// other way round: a kernel that lacks a barrier, or whose blocks write where others read, gives other
+// results then.
+#pragma once
+#include <ucontext.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace emulated {
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+inline dim3 gridDim, blockDim, blockIdx, threadIdx;
+
+struct Barrier {
+  unsigned arrived = 0, generation = 0;
+};
+
+struct Fiber {
+  ucontext_t context;
+  std::unique_ptr<char[]> stack;
+  dim3 index;
+  bool done = false;
+};
+
+struct Block {
+  static constexpr std::size_t stack_bytes = std::size_t{64} << 10;
+  std::vector<Fiber> fibers;
+  std::vector<Barrier> warps;
+  std::vector<std::uint64_t> slots;  // what the lanes of all warps exchange, two words each
+  std::vector<std::uint64_t> shared;
+  Barrier all;
+  ucontext_t scheduler;
+  unsigned current = 0, threads = 0, finished = 0;
+  std::uint64_t progress = 0;
+  std::function<void()> body;
+};
+inline Block block;
+
+[[noreturn]] inline void stop(const char* what) {
+  std::fprintf(stderr, "emulated kernel: %s in block (%u, %u, %u)\n", what, blockIdx.x, blockIdx.y,
+               blockIdx.z);
+  std::abort();
+}
+
+inline void yield() { swapcontext(&block.fibers[block.current].context, &block.scheduler); }
+
+inline void wait(Barrier& barrier, unsigned expected) {
+  const unsigned generation = barrier.generation;
+  if (++barrier.arrived == expected) {
+    barrier.arrived = 0;
+    ++barrier.generation;
+    ++block.progress;
+    return;
+  }
+  while (barrier.generation == generation) yield();
+}
+
+inline int lane() { return static_cast<int>(block.current % 32); }
+inline unsigned warp_threads() {
+  const unsigned first = block.current / 32 * 32;
+  return block.threads - first < 32 ? block.threads - first : 32;
+}
+inline void warp_barrier() { wait(block.warps[block.current / 32], warp_threads()); }
+inline void block_barrier() { wait(block.all, block.threads); }
+
+/// The value of lane `from` of this warp.
+template <class T>
+T exchange(const T& value, int from) {
+  static_assert(sizeof(T) <= 16);
+  const unsigned first = block.current / 32 * 32;
+  if (static_cast<unsigned>(from) >= warp_threads()) stop("exchange with a lane that does not exist");
+  std::memcpy(&block.slots[2 * block.current], &value, sizeof value);
+  warp_barrier();
+  T other;
+  std::memcpy(&other, &block.slots[2 * (first + static_cast<unsigned>(from))], sizeof other);
+  warp_barrier();
+  return other;
+}
+inline void* dynamic_shared() { return block.shared.data(); }
+
+inline void enter() {
+  block.body();
+  block.fibers[block.current].done = true;
+  ++block.finished;
+  ++block.progress;
+  swapcontext(&block.fibers[block.current].context, &block.scheduler);
+}
+
+inline bool reversed() {
+  static const char* const order = std::getenv("GRAM_EMULATOR_ORDER");
+  return order && std::string_view(order) == "reverse";
+}
+
+inline void run_block() {
+  block.finished = 0;
+  block.all = {};
+  block.warps.assign((block.threads + 31) / 32, {});
+  for (unsigned t = 0; t < block.threads; ++t) {
+    Fiber& fiber = block.fibers[t];
+    fiber.done = false;
+    fiber.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
+    if (!fiber.stack) fiber.stack = std::make_unique<char[]>(Block::stack_bytes);
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = Block::stack_bytes;
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, enter, 0);
+  }
+  while (block.finished < block.threads) {
+    const std::uint64_t before = block.progress;
+    for (unsigned i = 0; i < block.threads; ++i) {
+      block.current = reversed() ? block.threads - 1 - i : i;
+      Fiber& fiber = block.fibers[block.current];
+      if (fiber.done) continue;
+      threadIdx = fiber.index;
+      swapcontext(&block.scheduler, &fiber.context);
+    }
+    if (block.progress == before) stop("a barrier that not all threads reach");
+  }
+}
+
+template <class F>
+void run(dim3 grid, dim3 threads, std::size_t shared, F&& body) {
+  gridDim = grid;
+  blockDim = threads;
+  block.threads = threads.x * threads.y * threads.z;
+  if (block.threads > 1024) stop("more than 1024 threads");
+  if (shared > 227 * 1024) stop("more than 227 KB of shared memory");
+  if (block.fibers.size() < block.threads) block.fibers.resize(block.threads);
+  block.slots.resize(std::size_t{2} * block.threads);
+  block.shared.assign((shared + 7) / 8 + 1, ~std::uint64_t{0});
+  block.body = body;
+  const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
+  for (std::uint64_t i = 0; i < blocks; ++i) {
+    const std::uint64_t b = reversed() ? blocks - 1 - i : i;
+    blockIdx = dim3(static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
+                    static_cast<unsigned>(b / grid.x / grid.y));
+    run_block();
+  }
+}
+
+}  // namespace emulated

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// The CUDA unit of a program, compiled for the stand-in device.
+#include "gram/cuda_impl.cuh"
