@@ -10,7 +10,8 @@ TEST_CASE("the CPU is a device; CUDA is refused in a program without it") {
   CHECK(Device::cpu().kind() == Device::Kind::cpu);
   CHECK(to_text(Device::cpu()) == "cpu");
   CHECK_THROWS_AS(Device::cuda(), DeviceError);
-  CHECK(test::error_of([] { Device::cuda(1); }) == "Device::cuda(1): this program has no CUDA backend");
+  CHECK(test::error_of([] { Device::cuda(1); }) ==
+        "Device::cuda(1): this program has no CUDA backend; link gram::cuda");
 }
 
 TEST_CASE("on calls the function with the tag of the device and returns its value") {
