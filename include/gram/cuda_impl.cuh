@@ -6,6 +6,7 @@
 // unit fills in the tables that host code calls through; with it Device::cuda() works.
 #pragma once
 #include "gram/cuda/copy.cuh"
+#include "gram/cuda/graph.cuh"
 #include "gram/cuda/runtime.cuh"
 
 namespace gram::cuda {
@@ -23,6 +24,7 @@ inline const bool registered = [] {
   fill_in_copy_tables<std::int32_t>();
   fill_in_copy_tables<std::int64_t>();
   fill_in_copy_tables<std::uint8_t>();
+  fill_in_graph_table();
   runtime = &runtime_functions;
   return true;
 }();

@@ -12,6 +12,8 @@
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
 
+#include "gram/cuda/graph.hpp"
+
 #include "gram/tensor/checkpoint.hpp"
 #include "gram/tensor/create.hpp"
 #include "gram/tensor/gradcheck.hpp"

@@ -30,6 +30,8 @@ namespace gram {
 struct RandomKey {
   std::uint64_t seed = 0;
   std::uint64_t stream = 0;
+  /// In a captured CUDA graph: device memory that the kernel takes the stream from.
+  const std::uint64_t* live_stream = nullptr;
 
   /// 128 random bits for position i.
   constexpr std::array<std::uint32_t, 4> bits(std::uint64_t i) const {

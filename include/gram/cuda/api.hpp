@@ -13,6 +13,7 @@
 #include "gram/cuda/explicit_attention.hpp"
 #include "gram/cuda/gemm.hpp"
 #include "gram/cuda/gram.hpp"
+#include "gram/cuda/graph.hpp"
 #include "gram/cuda/index.hpp"
 #include "gram/cuda/layer_norm.hpp"
 #include "gram/cuda/loss.hpp"

@@ -7,13 +7,21 @@
 #include <cuda_runtime.h>
 
 #include <map>
+#include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "gram/core/error.hpp"
 #include "gram/core/memory.hpp"
 
 namespace gram::cuda {
+
+/// Blocks of a graph. Its replays use their addresses, so that nobody else gets them while it lives.
+struct PrivateBlocks {
+  std::map<std::size_t, std::vector<void*>> free;  ///< by size class
+  std::unordered_map<void*, std::size_t> all;      ///< size of every block
+};
 
 class DeviceMemory {
  public:
@@ -28,16 +36,23 @@ class DeviceMemory {
   void* allocate(std::size_t bytes) {
     const std::size_t size = class_size(bytes);
     const std::scoped_lock lock(mutex_);
+    ++stats_.allocations;
+    if (private_) {
+      std::vector<void*>& own = private_->free[size];
+      if (!own.empty()) return take_last(own);
+    }
     std::vector<void*>& list = free_[size];
     void* memory = nullptr;
     if (!list.empty()) {
-      memory = list.back();
-      list.pop_back();
+      memory = take_last(list);
       stats_.cached -= size;
     } else {
-      memory = from_driver(size);
+      memory = private_ ? from_driver_during_capture(size) : from_driver(size);
     }
-    ++stats_.allocations;
+    if (private_) {
+      private_->all.emplace(memory, size);
+      owner_.emplace(memory, private_.get());
+    }
     stats_.in_use += size;
     if (stats_.in_use > stats_.peak) stats_.peak = stats_.in_use;
     return memory;
@@ -46,9 +61,28 @@ class DeviceMemory {
   void release(void* memory, std::size_t bytes) noexcept {
     const std::size_t size = class_size(bytes);
     const std::scoped_lock lock(mutex_);
-    free_[size].push_back(memory);
-    stats_.in_use -= size;
-    stats_.cached += size;
+    if (!owner_.empty()) {
+      const auto graph = owner_.find(memory);
+      if (graph != owner_.end()) return graph->second->free[size].push_back(memory);
+    }
+    to_cache(memory, size);
+  }
+
+  /// From here on, blocks belong to a graph, until take_private(). They count as in use as long as it lives.
+  void begin_private() {
+    const std::scoped_lock lock(mutex_);
+    private_ = std::make_unique<PrivateBlocks>();
+  }
+  std::unique_ptr<PrivateBlocks> take_private() noexcept {
+    const std::scoped_lock lock(mutex_);
+    return std::move(private_);
+  }
+  /// The graph is gone: its blocks are everybody's; those that tensors still hold, once they are released.
+  void end_private(std::unique_ptr<PrivateBlocks> blocks) noexcept {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [memory, size] : blocks->all) owner_.erase(memory);
+    for (const auto& [size, list] : blocks->free)
+      for (void* const memory : list) to_cache(memory, size);
   }
 
   /// Gives cached blocks back to the driver.
@@ -67,6 +101,17 @@ class DeviceMemory {
   }
 
  private:
+  static void* take_last(std::vector<void*>& list) {
+    void* const memory = list.back();
+    list.pop_back();
+    return memory;
+  }
+  void to_cache(void* memory, std::size_t size) noexcept {
+    free_[size].push_back(memory);
+    stats_.in_use -= size;
+    stats_.cached += size;
+  }
+
   void* from_driver(std::size_t size) {
     void* memory = nullptr;
     cudaError_t status = cudaMallocAsync(&memory, size, stream_);
@@ -75,6 +120,21 @@ class DeviceMemory {
       cudaStreamSynchronize(stream_);
       status = cudaMallocAsync(&memory, size, stream_);
     }
+    return checked(memory, status, size);
+  }
+  /// Asked on a stream of its own, or the request would become a part of the graph.
+  void* from_driver_during_capture(std::size_t size) {
+    void* memory = nullptr;
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    cudaThreadExchangeStreamCaptureMode(&mode);
+    cudaError_t status = cudaSuccess;
+    if (!side_stream_) status = cudaStreamCreateWithFlags(&side_stream_, cudaStreamNonBlocking);
+    if (status == cudaSuccess) status = cudaMallocAsync(&memory, size, side_stream_);
+    if (status == cudaSuccess) status = cudaStreamSynchronize(side_stream_);
+    cudaThreadExchangeStreamCaptureMode(&mode);
+    return checked(memory, status, size);
+  }
+  void* checked(void* memory, cudaError_t status, std::size_t size) {
     if (status != cudaSuccess) {
       cudaGetLastError();  // the next call must not report it again
       throw MemoryError(text("cuda:", device_, ": the driver refused ", size, " bytes (",
@@ -94,10 +154,12 @@ class DeviceMemory {
   }
 
   int device_;
-  cudaStream_t stream_;
+  cudaStream_t stream_, side_stream_ = nullptr;
   mutable std::mutex mutex_;
   MemoryStats stats_;
   std::map<std::size_t, std::vector<void*>> free_;
+  std::unique_ptr<PrivateBlocks> private_;           // while a graph is captured
+  std::unordered_map<void*, PrivateBlocks*> owner_;  // of blocks that belong to graphs
 };
 
 }  // namespace gram::cuda

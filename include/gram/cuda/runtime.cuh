@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Fills in the part of the door that has nothing to do with kernels: core/cuda_runtime_door.hpp.
 #pragma once
+#include "gram/core/cuda_capture.hpp"
 #include "gram/core/cuda_runtime_door.hpp"
 #include "gram/cuda/context.cuh"
 
@@ -32,6 +33,7 @@ inline const Runtime runtime_functions{
                   std::size_t bytes) noexcept { Context::of({device}).memory().release(memory, bytes); },
     .copy =
         [](int device, const void* from, void* to, std::size_t bytes) {
+          require_no_capture("copy between host and device");
           check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream({device})), "copy");
           check(cudaStreamSynchronize(stream({device})), "copy");
         },
@@ -40,7 +42,11 @@ inline const Runtime runtime_functions{
           check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream({device})),
                 "copy on the device");
         },
-    .synchronize = [](int device) { check(cudaStreamSynchronize(stream({device})), "synchronize"); },
+    .synchronize =
+        [](int device) {
+          require_no_capture("synchronize");
+          check(cudaStreamSynchronize(stream({device})), "synchronize");
+        },
     .stats = [](int device) { return Context::of({device}).memory().stats(); },
     .reset_peak = [](int device) { Context::of({device}).memory().reset_peak(); },
     .trim = [](int device) noexcept { Context::of({device}).memory().trim(); },

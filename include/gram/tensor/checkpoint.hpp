@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include "gram/core/random.hpp"
+#include "gram/core/cuda_capture.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {
@@ -29,7 +29,7 @@ class KeyLogScope {
 };
 
 inline RandomKey draw_key(Rng& rng, KeyLog* log) {
-  if (!log) return rng.key();
+  if (!log) return cuda::current_capture ? cuda::current_capture->key(rng) : rng.key();
   if (log->replay) return log->keys.at(log->next++);
   log->keys.push_back(draw_key(rng, log->outer));
   return log->keys.back();

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "gram/core/cuda_capture.hpp"
 #include "gram/core/gradient_sink.hpp"
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
@@ -90,6 +91,7 @@ class Tensor : public AnyTensor {
   /// The value of a tensor with one element, on any device.
   T item() const {
     require(size() == 1, "Tensor::item: shape ", shape_, " has ", size(), " elements; one is needed");
+    if (device().kind() == Device::Kind::cuda) cuda::require_no_capture("Tensor::item");
     return to(Device::cpu()).data_[0];
   }
 
@@ -104,6 +106,7 @@ class Tensor : public AnyTensor {
   Tensor to(Device device) const {
     const Device from = this->device();
     if (!defined() || from == device) return *this;
+    cuda::require_no_capture("Tensor::to");
     Tensor copy(shape_, device);
     const int gpu = from.kind() == Device::Kind::cuda ? from.index() : device.index();
     cuda::runtime->copy(gpu, data_, copy.data_, static_cast<std::size_t>(size()) * sizeof(T));

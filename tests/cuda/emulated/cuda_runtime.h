@@ -12,6 +12,7 @@
 
 #include "device_memory.hpp"
 #include "fibers.hpp"
+#include "streams.hpp"
 
 #define __global__
 #define __device__
@@ -57,15 +58,18 @@ enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidValue = 1,
-  cudaErrorNoDevice = 100
+  cudaErrorNoDevice = 100,
+  cudaErrorStreamCaptureUnsupported = 900
 };
 inline const char* cudaGetErrorString(cudaError_t e) {
-  return e == cudaSuccess ? "no error" : e == cudaErrorMemoryAllocation ? "out of memory" : "invalid value";
+  return e == cudaSuccess                         ? "no error"
+         : e == cudaErrorMemoryAllocation         ? "out of memory"
+         : e == cudaErrorStreamCaptureUnsupported ? "operation not permitted when stream is capturing"
+                                                  : "invalid value";
 }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 
-struct EmulatedStream;
-using cudaStream_t = EmulatedStream*;
+using cudaStream_t = emulated::Stream*;
 struct EmulatedEvent;
 using cudaEvent_t = EmulatedEvent*;
 inline constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
@@ -86,16 +90,22 @@ inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) { return *p = {}, cudaSuccess; }
 inline cudaError_t cudaDriverGetVersion(int* v) { return *v = 13000, cudaSuccess; }
 inline cudaError_t cudaRuntimeGetVersion(int* v) { return *v = 13000, cudaSuccess; }
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) { return *s = nullptr, cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
+  return *s = new emulated::Stream, cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t s) {
+  return emulated::capturing(s) ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 
-inline cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t) {
+inline cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t s) {
+  if (emulated::capturing(s)) return cudaErrorStreamCaptureUnsupported;
   *memory = emulated::DeviceMemory::instance().allocate(bytes);
   return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
 }
-inline cudaError_t cudaFreeAsync(void* memory, cudaStream_t) {
+inline cudaError_t cudaFreeAsync(void* memory, cudaStream_t s) {
+  if (emulated::capturing(s)) return cudaErrorStreamCaptureUnsupported;
   emulated::DeviceMemory::instance().release(memory);
   return cudaSuccess;
 }
@@ -104,17 +114,43 @@ inline cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
   return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 inline cudaError_t cudaFreeHost(void* memory) { return std::free(memory), cudaSuccess; }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
-                                   cudaStream_t) {
-  const emulated::DeviceMemory::Access access;
-  std::memmove(to, from, bytes);
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                                   cudaStream_t s) {
+  if (emulated::capturing(s) && kind != cudaMemcpyDeviceToDevice) return cudaErrorStreamCaptureUnsupported;
+  emulated::submit(s, [=] {
+    const emulated::DeviceMemory::Access access;
+    std::memmove(to, from, bytes);
+  });
   return cudaSuccess;
 }
-inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t) {
-  const emulated::DeviceMemory::Access access;
-  std::memset(to, value, bytes);
+inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t s) {
+  emulated::submit(s, [=] {
+    const emulated::DeviceMemory::Access access;
+    std::memset(to, value, bytes);
+  });
   return cudaSuccess;
 }
+
+using cudaGraph_t = emulated::Graph*;
+using cudaGraphExec_t = emulated::Graph*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1, cudaStreamCaptureModeRelaxed = 2 };
+inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) { return cudaSuccess; }
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
+  return s->capture = new emulated::Graph, cudaSuccess;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
+  return *graph = std::exchange(s->capture, nullptr), cudaSuccess;
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  return *executable = new emulated::Graph(*graph), cudaSuccess;
+}
+inline cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
+  for (const auto& node : *graph) node();
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) { return delete graph, cudaSuccess; }
 
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
@@ -126,7 +162,9 @@ struct cudaLaunchConfig_t {
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments... arguments) {
-  const emulated::DeviceMemory::Access access;
-  emulated::run(config->gridDim, config->blockDim, config->dynamicSmemBytes, [&] { kernel(arguments...); });
+  emulated::submit(config->stream, [c = *config, kernel, arguments...] {
+    const emulated::DeviceMemory::Access access;
+    emulated::run(c.gridDim, c.blockDim, c.dynamicSmemBytes, [&] { kernel(arguments...); });
+  });
   return cudaSuccess;
 }
