@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // All of the CUDA backend, for one .cu file of a program:
 //     #include <gram/cuda_impl.cuh>
-//     nvcc -std=c++20 -O3 -arch=sm_90 --expt-relaxed-constexpr -I include -c gram_cuda.cu
+//     nvcc -std=c++20 -O3 -arch=sm_90 --expt-relaxed-constexpr -I include -c gram_cuda.cu      (link with -lcublasLt)
 // Everything else is compiled by an ordinary compiler and knows nothing of CUDA. Before main() starts this
 // unit fills in the tables that host code calls through; with it Device::cuda() works.
 #pragma once
 #include "gram/cuda/copy.cuh"
+#include "gram/cuda/gemm.cuh"
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/runtime.cuh"
 
@@ -15,6 +16,7 @@ template <class T>
 void fill_in_tables() {
   fill_in_copy_tables<T>();
   accumulate_table<T> = {accumulate<T>};
+  fill_in_gemm_tables<T>();
 }
 
 inline const bool registered = [] {

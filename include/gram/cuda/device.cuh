@@ -54,6 +54,8 @@ inline unsigned grid_blocks(Index n, Index per_block = block_threads) {
 
 #if defined(__CUDACC__)
 #define GRAM_DEVICE __device__ __forceinline__
+/// In front of a loop over an array that has to stay in registers.
+#define GRAM_UNROLL _Pragma("unroll")
 /// Shared memory whose size is given at launch.
 template <class T>
 __device__ T* dynamic_shared() {
@@ -62,6 +64,7 @@ __device__ T* dynamic_shared() {
 }
 #else
 #define GRAM_DEVICE inline
+#define GRAM_UNROLL
 template <class T>
 T* dynamic_shared() {
   return static_cast<T*>(emulated_dynamic_shared());

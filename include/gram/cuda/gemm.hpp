@@ -6,7 +6,17 @@
 #include "gram/core/device.hpp"
 #include "gram/kernels/gemm.hpp"
 
-namespace gram::cuda {
+namespace gram {
+namespace cuda {
+
+struct GemmSettings {
+  bool tf32 = false;
+  /// Algorithms that are timed when a problem is met first; with one, the library's first guess is taken.
+  int candidates = 1;
+  /// Problems with fewer multiplications than this go to gemm_tile.cuh.
+  Index cublaslt_from = 32 * 32 * 32;
+};
+inline GemmSettings gemm_settings;
 
 template <class T>
 struct GemmTable {
@@ -17,7 +27,19 @@ struct GemmTable {
 template <class T>
 inline GemmTable<T> gemm_table{};
 
-}  // namespace gram::cuda
+}  // namespace cuda
+
+/// Lets products of float on GPUs round their operands to TF32, 11 significant bits, in the whole program: a
+/// relative error of about 5e-4 for many times the speed. Off at first.
+inline void set_tf32(bool on) { cuda::gemm_settings.tf32 = on; }
+inline bool tf32() { return cuda::gemm_settings.tf32; }
+
+/// Lets products on GPUs time this many algorithms when they meet a problem for the first time, and keep the
+/// fastest; 1, as at first, takes the library's guess. Nothing is timed while a graph is captured. Which
+/// algorithm is fastest may differ from run to run, and with it the last bits of results.
+inline void set_product_tuning(int candidates) { cuda::gemm_settings.candidates = candidates; }
+
+}  // namespace gram
 
 namespace gram::kernels {
 

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Matrix products on a GPU. cuBLASLt makes the product, with `add` or a residual as the matrix it adds and,
+// where it can, bias and ReLU on the finished sums; what is left of the epilogue is one pass over C. Its GELU
+// is the approximation with tanh, so GELU is always in that pass. Sums are float, double for double.
+#pragma once
+#include "gram/cuda/cublaslt.cuh"
+#include "gram/cuda/gemm.hpp"
+#include "gram/cuda/gemm_tile.cuh"
+
+namespace gram::cuda {
+
+/// c = [relu or GELU](c [+ bias] [+ residual]), N neighbours for each thread. Reads and writes C once, and
+/// reads the residual.
+template <class T, int N>
+__global__ void epilogue_kernel(GemmArguments<T, T> g) {
+  const GemmEpilogue<T>& e = g.epilogue;
+  const Index columns = g.shape.n / N, rows = g.shape.m, stride = g.batch.stride_c, batch = blockIdx.z;
+  const Index row_step = static_cast<Index>(gridDim.y) * blockDim.y;
+  for (Index j = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x; j < columns;
+       j += static_cast<Index>(gridDim.x) * blockDim.x) {
+    Pack<T, N> bias{};
+    if (e.bias) bias = *reinterpret_cast<const Pack<T, N>*>(e.bias + batch * g.batch.stride_bias + j * N);
+    for (Index i = static_cast<Index>(blockIdx.y) * blockDim.y + threadIdx.y; i < rows; i += row_step) {
+      const Index at = batch * stride + i * g.ldc + j * N;
+      auto* const c = reinterpret_cast<Pack<T, N>*>(g.c + at);
+      Pack<T, N> value = *c, residual{};
+      if (e.residual) residual = *reinterpret_cast<const Pack<T, N>*>(e.residual + at);
+      for (int v = 0; v < N; ++v) {
+        accum_t<T> sum = wide(value.value[v]);
+        if (e.bias) sum += wide(bias.value[v]);
+        if (e.residual) sum += wide(residual.value[v]);
+        value.value[v] = narrow<T>(activated(sum, e.relu, e.gelu));
+      }
+      *c = value;
+    }
+  }
+}
+
+template <class T, int N>
+void finish(Cuda device, const GemmArguments<T, T>& g) {
+  const Index columns = g.shape.n / N;
+  unsigned x = 1;
+  while (x < 32 && x < columns) x *= 2;
+  const unsigned y = block_threads / x;
+  const Index rows = ceil_div(g.shape.m, y);
+  launch(device, epilogue_kernel<T, N>,
+         dim3(static_cast<unsigned>(ceil_div(columns, x)), static_cast<unsigned>(std::min<Index>(rows, 1024)),
+              static_cast<unsigned>(g.batch.count)),
+         dim3(x, y), 0, g);
+}
+
+/// The rest of an epilogue, over C as the library left it.
+template <class T>
+void finish(Cuda device, const GemmArguments<T, T>& g) {
+  const GemmEpilogue<T>& e = g.epilogue;
+  if (!e.bias && !e.residual && !e.relu && !e.gelu) return;
+  constexpr int N = pack_size<T>;
+  const Index sizes = g.shape.n | g.ldc | g.batch.stride_c | (e.bias ? g.batch.stride_bias : 0);
+  const bool whole = sizes % N == 0 && alignment_of(g.c) >= 16 && alignment_of(e.bias) >= 16 &&
+                     alignment_of(e.residual) >= 16;
+  whole ? finish<T, N>(device, g) : finish<T, 1>(device, g);
+}
+
+/// The product by cuBLASLt; false when it has no algorithm.
+template <class T, class Out>
+bool gemm_by_library(Cuda device, const GemmArguments<T, Out>& g) {
+  GemmEpilogue<Out> rest = g.epilogue;
+  const Out* const c = rest.add ? g.c : rest.residual;
+  if (!rest.add) rest.residual = nullptr;
+  LtProblem p{.m = g.shape.m,
+              .n = g.shape.n,
+              .k = g.shape.k,
+              .lda = g.lda,
+              .ldb = g.ldb,
+              .ldc = g.ldc,
+              .count = g.batch.count,
+              .stride_a = g.batch.stride_a,
+              .stride_b = g.batch.stride_b,
+              .stride_c = g.batch.stride_c,
+              .stride_bias = 0,
+              .transpose_a = g.transpose_a,
+              .transpose_b = g.transpose_b,
+              .add = c != nullptr,
+              .tf32 = std::is_same_v<T, float> && gemm_settings.tf32,
+              .in = data_type<T>,
+              .out = data_type<Out>,
+              .epilogue = CUBLASLT_EPILOGUE_DEFAULT,
+              .align_a = alignment_of(g.a),
+              .align_b = alignment_of(g.b),
+              .align_c = alignment_of(c ? c : g.c),
+              .align_d = alignment_of(g.c)};
+  CublasLt& library = CublasLt::of(device);
+  const auto bias_bytes = static_cast<std::size_t>(g.batch.stride_bias) * sizeof(Out);
+  const bool bias_fits = !rest.bias || (alignment_of(rest.bias) >= 16 && bias_bytes % 16 == 0);
+  if (!std::is_same_v<T, double> && (rest.bias || rest.relu) && !rest.residual && !rest.gelu && bias_fits) {
+    LtProblem fused = p;
+    fused.epilogue =
+        rest.bias ? rest.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_RELU;
+    fused.stride_bias = rest.bias ? g.batch.stride_bias : 0;
+    const LtOperands with_bias{g.a, g.b, c, g.c, rest.bias};
+    if (library.run(fused, with_bias)) return true;
+  }
+  const LtOperands plain{g.a, g.b, c, g.c, nullptr};
+  if (!library.run(p, plain)) return false;
+  if constexpr (std::is_same_v<T, Out>) {
+    GemmArguments<T, T> left = g;
+    left.epilogue = rest;
+    finish(device, left);
+  }
+  return true;
+}
+
+/// Products of a batch, see kernels::gemm_batched; results may be float where operands are bf16, then without
+/// an epilogue but `add`.
+template <class T, class Out>
+void gemm_batched(Cuda device, const GemmBatch& batch, const GemmShape& shape, const T* a, Index lda,
+                  bool transpose_a, const T* b, Index ldb, bool transpose_b, Out* c, Index ldc,
+                  const GemmEpilogue<std::type_identity_t<Out>>& epilogue) {
+  if (shape.m == 0 || shape.n == 0) return;
+  constexpr Index most = 65535;  // blocks along the axes of a grid that count batches
+  for (Index first = 0; first < batch.count; first += most) {
+    GemmArguments<T, Out> g{shape,
+                            batch,
+                            a + first * batch.stride_a,
+                            b + first * batch.stride_b,
+                            c + first * batch.stride_c,
+                            lda,
+                            ldb,
+                            ldc,
+                            transpose_a,
+                            transpose_b,
+                            epilogue};
+    g.batch.count = std::min(batch.count - first, most);
+    if (epilogue.bias) g.epilogue.bias += first * batch.stride_bias;
+    if (epilogue.residual) g.epilogue.residual += first * batch.stride_c;
+    const Index work = g.batch.count * shape.m * shape.n * shape.k;
+    if (work == 0 || work < gemm_settings.cublaslt_from || !gemm_by_library(device, g))
+      gemm_by_tiles(device, g);
+  }
+}
+
+template <class T>
+void fill_in_gemm_tables() {
+  gemm_table<T> = {gemm_batched<T, T>};
+}
+
+}  // namespace gram::cuda
