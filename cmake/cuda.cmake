@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# gram::cuda: the one source that nvcc compiles. An object library, so that the object that fills in the tables before main()
+# starts is part of every program that links it; nobody refers to it by name, and from an archive it would be left out.
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(CMAKE_CUDA_COMPILER nvcc PATHS /usr/local/cuda/bin REQUIRED)
+endif()
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+endif()
+enable_language(CUDA)
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
+find_package(CUDAToolkit 13 REQUIRED)
+find_package(CUDNN 9.8 REQUIRED)
+
+file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/compiled/gram_cuda.cu CONTENT [[
+#include "gram/cuda_impl.cuh"
+]])
+add_library(gram_cuda OBJECT ${CMAKE_CURRENT_BINARY_DIR}/compiled/gram_cuda.cu)
+add_library(gram::cuda ALIAS gram_cuda)
+# CMake 3.25 does not know what C++20 is called by nvcc 13.
+target_compile_options(gram_cuda PRIVATE -std=c++20 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra)
+target_link_libraries(gram_cuda PUBLIC gram CUDNN::cudnn CUDA::cublasLt CUDA::cudart_static)
+set_target_properties(gram_cuda PROPERTIES EXPORT_NAME cuda POSITION_INDEPENDENT_CODE ON)
