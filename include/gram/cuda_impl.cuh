@@ -8,7 +8,9 @@
 #include "gram/cuda/copy.cuh"
 #include "gram/cuda/gemm.cuh"
 #include "gram/cuda/graph.cuh"
+#include "gram/cuda/meter.cuh"
 #include "gram/cuda/runtime.cuh"
+#include "gram/cuda/upload.cuh"
 
 namespace gram::cuda {
 
@@ -17,6 +19,7 @@ void fill_in_tables() {
   fill_in_copy_tables<T>();
   accumulate_table<T> = {accumulate<T>};
   fill_in_gemm_tables<T>();
+  fill_in_meter_tables<T>();
 }
 
 inline const bool registered = [] {
@@ -27,6 +30,7 @@ inline const bool registered = [] {
   fill_in_copy_tables<std::int64_t>();
   fill_in_copy_tables<std::uint8_t>();
   fill_in_graph_table();
+  fill_in_upload_table();
   runtime = &runtime_functions;
   return true;
 }();

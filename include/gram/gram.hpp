@@ -13,6 +13,7 @@
 #include "gram/core/shape.hpp"
 
 #include "gram/cuda/graph.hpp"
+#include "gram/cuda/upload.hpp"
 
 #include "gram/tensor/checkpoint.hpp"
 #include "gram/tensor/create.hpp"
@@ -156,6 +157,7 @@
 #include "gram/train/epoch.hpp"
 #include "gram/train/meter.hpp"
 #include "gram/train/progress.hpp"
+#include "gram/train/repeat.hpp"
 
 // last: it names what the others declare
 #include "gram/compiled.hpp"

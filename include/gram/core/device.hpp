@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <charconv>
+#include <string_view>
+
 #include "gram/core/cuda_runtime_door.hpp"
 #include "gram/core/error.hpp"
+#include "gram/core/names.hpp"
 
 namespace gram {
 
@@ -34,6 +38,20 @@ class Device {
 
 inline std::string to_text(Device device) {
   return device.kind() == Device::Kind::cpu ? "cpu" : text("cuda:", device.index());
+}
+
+/// The device of a command line: "cpu", "cuda" (the first GPU) or "cuda:1". Throws ArgumentError for other
+/// texts, DeviceError as Device::cuda().
+inline Device parse_device(std::string_view name) {
+  if (name == "cpu") return Device::cpu();
+  if (name == "cuda") return Device::cuda();
+  int index = -1;
+  if (name.starts_with("cuda:")) {
+    const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), index);
+    if (error != std::errc{} || end != name.data() + name.size()) index = -1;
+  }
+  require<ArgumentError>(index >= 0, "device ", printable(name), " is none of cpu, cuda, cuda:0, cuda:1, ..");
+  return Device::cuda(index);
 }
 
 /// Tag that selects the kernels of the CPU: kernels::relu(Cpu{}, x, y, n).

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Copies, fills and conversions, as host code calls them; copy.cuh computes.
 #pragma once
+#include "gram/core/cuda_capture.hpp"
 #include "gram/core/device.hpp"
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
@@ -52,6 +53,7 @@ void accumulate(Cuda device, const T* x, T* y, Index n) {
   cuda::accumulate_table<T>.accumulate(device, x, y, n);
 }
 inline Index first_outside(Cuda device, const Index* index, Index count, Index n) {
+  if (cuda::current_capture) return -1;  // the answer would come at replay; plain steps have checked
   return cuda::first_outside(device, index, count, n);
 }
 

@@ -188,6 +188,14 @@ Index parameter_count(Model& model) {
   return detail::count_listed(parts_of(model));
 }
 
+/// Where the parameters of a model are; the CPU for one that has none.
+template <class Model>
+Device device_of(Model& model) {
+  Device device = Device::cpu();
+  for_each_parameter(model, [&](const std::string&, const auto& parameter) { device = parameter.device(); });
+  return device;
+}
+
 /// Moves all parameters and buffers to a device; gradients are dropped.
 template <class Model>
 void move_to(Model& model, Device device) {

@@ -7,6 +7,7 @@
 #include "gram/optim/clip.hpp"
 #include "gram/train/meter.hpp"
 #include "gram/train/progress.hpp"
+#include "gram/train/repeat.hpp"
 
 namespace gram {
 
@@ -15,10 +16,11 @@ struct EpochOptions {
   Index max_steps = 0;           ///< end after so many steps; 0: the whole data set
   double max_norm = 0;           ///< clip the norm of all gradients; 0: do not
   Progress* progress = nullptr;  ///< shows a line while it runs
+  bool graphs = true;            ///< on a GPU: replay a captured step, see Repeat
 };
 
-/// Trains for one pass over the loader's data and returns what was seen. A step is: logits of all heads,
-/// loss, gradients, update.
+/// Trains for one pass over the loader's data, on the model's device, and returns what was seen. A step is:
+/// logits of all heads, loss, gradients, update.
 ///   loss(logits, batch)  -> Tensor<T>, a scalar
 ///   learning_rate(step)  -> double, for step 0, 1, .. of the whole training
 template <Scalar T, class Model, class Optimizer, class Loss, class Schedule>
@@ -29,18 +31,21 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
   const Clock::time_point start = Clock::now();
   train(model);
   Meter meter;
-  typename Loader<T>::Epoch batches = loader.epoch(options.epoch);
-  for (Index step = 0; step < steps; ++step) {
-    const Batch<T>& batch = *batches.next();
-    optimizer.set_lr(learning_rate((options.epoch - 1) * steps + step));
+  Repeat<T> repeat(device_of(model), options.graphs);
+  const auto train_step = [&](const Batch<T>& batch) {
     const std::vector<Tensor<T>> logits = model(batch.images);
     const Tensor<T> objective = loss(logits, batch);
     optimizer.zero_grad();
     backward(objective);
     if (options.max_norm > 0) clip_grad_norm(optimizer.parameters(), options.max_norm);
     optimizer.step();
-    meter.add(static_cast<double>(objective.item()), logits, batch.labels);
-    if (options.progress)
+    meter.add(objective, logits, batch.labels);
+  };
+  typename Loader<T>::Epoch batches = loader.epoch(options.epoch);
+  for (Index step = 0; step < steps; ++step) {
+    optimizer.set_lr(learning_rate((options.epoch - 1) * steps + step));
+    repeat(*batches.next(), train_step);
+    if (options.progress && options.progress->due(step + 1 == steps))
       options.progress->show({.epoch = options.epoch,
                               .epochs = options.epochs,
                               .step = step + 1,
@@ -55,20 +60,22 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
   return meter;
 }
 
-/// Evaluates a model with running statistics and without dropout. The prediction is the argmax of the sum of
-/// the heads' logits, the loss the cross-entropy of that sum (the released code's validation). The model is
-/// left in training mode.
+/// Evaluates a model on its device, with running statistics and without dropout. The prediction is the argmax
+/// of the sum of the heads' logits, the loss the cross-entropy of that sum (the released code's validation).
+/// The model is left in training mode.
 template <Scalar T, class Model>
-Meter evaluate(Model& model, Loader<T>& loader) {
+Meter evaluate(Model& model, Loader<T>& loader, bool graphs = true) {
   const NoGrad off;
   eval(model);
   Meter meter;
-  for (const Batch<T>& batch : loader.epoch(0)) {
-    const std::vector<Tensor<T>> logits = model(batch.images);
-    Tensor<T> sum = logits.at(0);
-    for (std::size_t i = 1; i < logits.size(); ++i) sum = add(sum, logits[i]);
-    meter.add(static_cast<double>(cross_entropy(sum, batch.labels).item()), logits, batch.labels);
-  }
+  Repeat<T> repeat(device_of(model), graphs);
+  for (const Batch<T>& host_batch : loader.epoch(0))
+    repeat(host_batch, [&](const Batch<T>& batch) {
+      const std::vector<Tensor<T>> logits = model(batch.images);
+      Tensor<T> sum = logits.at(0);
+      for (std::size_t i = 1; i < logits.size(); ++i) sum = add(sum, logits[i]);
+      meter.add(cross_entropy(sum, batch.labels), logits, batch.labels);
+    });
   train(model);
   return meter;
 }

@@ -3,22 +3,43 @@
 #include <algorithm>
 #include <vector>
 
+#include "gram/cuda/meter.hpp"
 #include "gram/tensor/tensor.hpp"
 
 namespace gram {
 
 /// Means over what has been seen: loss, accuracy of the aggregated prediction (argmax of the sum of the
-/// heads' logits) and of each head.
+/// heads' logits) and of each head. What lies on a GPU is counted there; reading a mean waits for it. Copies
+/// share those counts.
 class Meter {
  public:
   /// Adds one batch: its mean loss, the logits (N, classes) of every head, and the labels (N).
   template <Scalar T>
+  void add(const Tensor<T>& loss, const std::vector<Tensor<T>>& logits, const Tensor<std::int64_t>& labels) {
+    if (labels.device().kind() == Device::Kind::cpu)
+      return add(static_cast<double>(loss.item()), logits, labels);
+    check(logits, labels);
+    require<ArgumentError>(logits.size() <= Counts::most_heads, "Meter::add: ", logits.size(),
+                           " heads, but at most ", Counts::most_heads, " are counted on a GPU");
+    if (!on_device_.defined()) {
+      on_device_ = Tensor<std::uint8_t>({sizeof(Counts)}, labels.device());
+      on(labels.device(),
+         [&](auto tag) { kernels::fill(tag, on_device_.data(), std::uint8_t{0}, on_device_.size()); });
+    }
+    head_correct_.resize(logits.size());
+    cuda::MeterBatch<T> batch{.heads = static_cast<int>(logits.size()),
+                              .rows = labels.size(),
+                              .classes = logits[0].dim(-1),
+                              .labels = labels.data(),
+                              .loss = loss.data()};
+    for (std::size_t h = 0; h < logits.size(); ++h) batch.logits[h] = logits[h].data();
+    cuda::meter_table<T>.add(Cuda{labels.device().index()}, batch,
+                             reinterpret_cast<Counts*>(on_device_.data()));
+  }
+  template <Scalar T>
   void add(double loss, const std::vector<Tensor<T>>& logits, const Tensor<std::int64_t>& labels) {
-    require<ArgumentError>(!logits.empty(), "Meter::add: no logits");
+    check(logits, labels);
     const Index n = labels.size(), classes = logits[0].dim(-1);
-    for (const Tensor<T>& z : logits)
-      require(z.shape() == Shape({n, classes}), "Meter::add: logits of shape ", z.shape(), " for ", n,
-              " labels and ", classes, " classes");
     images_ += n;
     loss_ += loss * static_cast<double>(n);
     head_correct_.resize(logits.size());
@@ -39,21 +60,45 @@ class Meter {
     }
   }
 
-  Index images() const { return images_; }
-  double loss() const { return mean(loss_); }
-  double accuracy() const { return mean(static_cast<double>(correct_)); }
+  Index images() const { return images_ + static_cast<Index>(there().images); }
+  double loss() const { return mean(loss_ + there().loss); }
+  double accuracy() const {
+    return mean(static_cast<double>(correct_) + static_cast<double>(there().correct));
+  }
   std::vector<double> head_accuracy() const {
     std::vector<double> all;
-    for (const Index correct : head_correct_) all.push_back(mean(static_cast<double>(correct)));
+    const Counts counts = there();
+    for (std::size_t h = 0; h < head_correct_.size(); ++h)
+      all.push_back(
+          mean(static_cast<double>(head_correct_[h]) + static_cast<double>(counts.head_correct[h])));
     return all;
   }
 
  private:
-  double mean(double sum) const { return images_ ? sum / static_cast<double>(images_) : 0; }
+  using Counts = cuda::MeterCounts;
+
+  template <Scalar T>
+  static void check(const std::vector<Tensor<T>>& logits, const Tensor<std::int64_t>& labels) {
+    require<ArgumentError>(!logits.empty(), "Meter::add: no logits");
+    const Index n = labels.size(), classes = logits[0].dim(-1);
+    for (const Tensor<T>& z : logits)
+      require(z.shape() == Shape({n, classes}), "Meter::add: logits of shape ", z.shape(), " for ", n,
+              " labels and ", classes, " classes");
+  }
+  Counts there() const {
+    Counts counts{};
+    if (on_device_.defined()) std::memcpy(&counts, on_device_.to(Device::cpu()).data(), sizeof counts);
+    return counts;
+  }
+  double mean(double sum) const {
+    const Index n = images();
+    return n ? sum / static_cast<double>(n) : 0;
+  }
 
   Index images_ = 0, correct_ = 0;
   double loss_ = 0;
   std::vector<Index> head_correct_;
+  Tensor<std::uint8_t> on_device_;  // one Counts
 };
 
 }  // namespace gram

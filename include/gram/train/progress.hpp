@@ -75,12 +75,15 @@ class Progress {
         plain_seconds_(options.plain_seconds),
         terminal_(isatty(fileno(options.stream)) == 1) {}
 
+  /// Whether show() would show a line now.
+  bool due(bool last_step) const {
+    const double interval = terminal_ ? 0.25 : plain_seconds_;
+    return last_step || std::chrono::duration<double>(Clock::now() - shown_).count() >= interval;
+  }
   void show(const ProgressState& state) {
     const bool last = state.step == state.steps;
-    const Clock::time_point now = Clock::now();
-    const double interval = terminal_ ? 0.25 : plain_seconds_;
-    if (!last && std::chrono::duration<double>(now - shown_).count() < interval) return;
-    shown_ = now;
+    if (!due(last)) return;
+    shown_ = Clock::now();
     const std::string line = progress_text(state);
     if (terminal_)
       std::fputs(("\r\x1b[K" + line + (last ? "\n" : "")).c_str(), stream_);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Streams and graphs of the stand-in device. Work runs when it is submitted; while a stream is captured, it
-// is written down, with its arguments, and runs when the graph is launched.
+// Streams, events and graphs of the stand-in device. Work runs when it is submitted; while a stream is
+// captured, it is written down, with its arguments, and runs when the graph is launched.
 #pragma once
 #include <functional>
 #include <utility>
@@ -13,6 +13,8 @@ using Graph = std::vector<std::function<void()>>;
 struct Stream {
   Graph* capture = nullptr;
 };
+
+struct Event {};
 
 inline bool capturing(const Stream* stream) { return stream && stream->capture; }
 
