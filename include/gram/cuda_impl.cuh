@@ -6,6 +6,7 @@
 // unit fills in the tables that host code calls through; with it Device::cuda() works.
 #pragma once
 #include "gram/cuda/copy.cuh"
+#include "gram/cuda/elementwise.cuh"
 #include "gram/cuda/gemm.cuh"
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/meter.cuh"
@@ -18,6 +19,7 @@ template <class T>
 void fill_in_tables() {
   fill_in_copy_tables<T>();
   accumulate_table<T> = {accumulate<T>};
+  fill_in_elementwise_tables<T>();
   fill_in_gemm_tables<T>();
   fill_in_meter_tables<T>();
 }

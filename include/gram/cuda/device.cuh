@@ -11,6 +11,7 @@
 #include "gram/core/device.hpp"
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
+#include "gram/cuda/qualifier.hpp"
 
 namespace gram::cuda {
 
@@ -53,7 +54,6 @@ inline unsigned grid_blocks(Index n, Index per_block = block_threads) {
 }
 
 #if defined(__CUDACC__)
-#define GRAM_DEVICE __device__ __forceinline__
 /// In front of a loop over an array that has to stay in registers.
 #define GRAM_UNROLL _Pragma("unroll")
 /// Shared memory whose size is given at launch.
@@ -63,7 +63,6 @@ __device__ T* dynamic_shared() {
   return reinterpret_cast<T*>(gram_dynamic_shared);
 }
 #else
-#define GRAM_DEVICE inline
 #define GRAM_UNROLL
 template <class T>
 T* dynamic_shared() {

@@ -36,8 +36,11 @@ class BroadcastAxes {
   constexpr BroadcastOffset at(Index position) const {
     BroadcastOffset offset;
     for (int i = count_ - 1; i >= 0; --i) {
-      const Index k = position % axes_[i].extent;
-      position /= axes_[i].extent;
+      Index k = position;
+      if (i > 0) {  // nothing is outside the first axis: most layouts have no other, and are spared a division
+        k = position % axes_[i].extent;
+        position /= axes_[i].extent;
+      }
       offset.a += k * axes_[i].a;
       offset.b += k * axes_[i].b;
       offset.y += k * axes_[i].y;
