@@ -10,6 +10,7 @@
 #include "gram/cuda/gemm.cuh"
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/meter.cuh"
+#include "gram/cuda/permute.cuh"
 #include "gram/cuda/runtime.cuh"
 #include "gram/cuda/upload.cuh"
 
@@ -22,6 +23,7 @@ void fill_in_tables() {
   fill_in_elementwise_tables<T>();
   fill_in_gemm_tables<T>();
   fill_in_meter_tables<T>();
+  fill_in_permute_tables<T>();
 }
 
 inline const bool registered = [] {
