@@ -11,6 +11,7 @@
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/meter.cuh"
 #include "gram/cuda/permute.cuh"
+#include "gram/cuda/reduce.cuh"
 #include "gram/cuda/runtime.cuh"
 #include "gram/cuda/upload.cuh"
 
@@ -24,6 +25,7 @@ void fill_in_tables() {
   fill_in_gemm_tables<T>();
   fill_in_meter_tables<T>();
   fill_in_permute_tables<T>();
+  fill_in_reduce_tables<T>();
 }
 
 inline const bool registered = [] {
