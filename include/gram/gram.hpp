@@ -11,6 +11,7 @@
 #include "gram/core/random.hpp"
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
+#include "gram/core/version.hpp"
 
 #include "gram/cuda/graph.hpp"
 #include "gram/cuda/upload.hpp"
@@ -153,6 +154,7 @@
 #include "gram/models/resnet_blocks.hpp"
 #include "gram/models/vit.hpp"
 
+#include "gram/train/build_info.hpp"
 #include "gram/train/csv_log.hpp"
 #include "gram/train/epoch.hpp"
 #include "gram/train/meter.hpp"
