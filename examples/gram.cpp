@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One command with verbs: gram models | info | run | bench. This file reads the command line; gram_verbs.cpp
-// does the work.
+// One command with verbs: gram models | info | run | bench | build. This file reads the command line;
+// gram_verbs.cpp and gram_bench.cpp do the work.
 #include "gram.hpp"
 
 #include <CLI/CLI.hpp>
@@ -29,8 +29,11 @@ int main(int argc, char** argv) {
   };
   const auto add_threads = [&](CLI::App* sub) {
     sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
-    sub->add_option("--precision", a.precision, "large products: float32, or bf16 operands and float sums")
+    sub->add_option("--precision", a.precision,
+                    "float32, or bf16: on the CPU operands of large products, on a GPU (bench) networks of "
+                    "bf16, sums of float")
         ->check(CLI::IsMember({"float32", "bf16"}));
+    sub->add_option("--device", a.device, "cpu, cuda (the first GPU) or cuda:1");
   };
 
   add_verb("models", "list the networks with parameters and multiply-accumulates", examples::list_models)
@@ -64,12 +67,17 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"sgd", "adamw"}));
   bench->add_option("--batch", a.batch, "images in a batch")->check(CLI::Range(1, 1000000));
   bench->add_option("--seconds", a.seconds, "measure at least this long")->check(CLI::Range(1e-3, 1e5));
+  bench->add_flag("!--no-graph", a.graphs, "on a GPU: start every operation of every step by itself");
+  bench->add_flag("--latency", a.latency,
+                  "on a GPU: wait for each step; otherwise for a quarter of a second of them");
   bench->add_flag("--json", a.json, "print JSON");
+
+  add_verb("build", "what this program was built with and runs on", examples::show_build);
 
   try {
     app.parse(argc, argv);
     if (a.threads) gram::set_threads(a.threads);
-    if (a.precision == "bf16") gram::set_product_precision(gram::Precision::bf16);
+    if (a.precision == "bf16") gram::set_product_precision(gram::Precision::bf16), gram::set_tf32(true);
     verb(a);
   } catch (const CLI::ParseError& end) {
     return app.exit(end);

@@ -13,6 +13,7 @@ struct Arguments {
   bool json = false;
   int threads = 0;  ///< 0: all processors
   std::string precision = "float32";
+  std::string device = "cpu";
   // run
   std::string weights = {}, input = {}, output = {};
   bool train = false, backward = false;
@@ -20,11 +21,13 @@ struct Arguments {
   std::string mode = "infer", optimizer = "adamw";
   gram::Index batch = 8;
   double seconds = 3;
+  bool graphs = true, latency = false;
 };
 
 void list_models(const Arguments& arguments);
 void show_info(const Arguments& arguments);
 void run_model(const Arguments& arguments);
+void show_build(const Arguments& arguments);
 void bench_model(const Arguments& arguments);
 
 }  // namespace examples

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <sys/resource.h>
-
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <variant>
 
-#include "../bench/measure.hpp"
 #include "gram.hpp"
 #include "gram/gram.hpp"
 
@@ -30,22 +24,6 @@ OperationCount count(models::Model<float>& model, Index images = 1) {
 }
 
 long long whole(Index value) { return static_cast<long long>(value); }
-
-using AnyOptimizer = std::variant<Sgd<float>, AdamW<float>>;
-
-/// The step is small: a benchmark learns one batch over and over, and must not run into vanishing numbers.
-AnyOptimizer make_optimizer(const std::string& name, ParameterList<float> parameters) {
-  if (name == "sgd")
-    return Sgd<float>(std::move(parameters), {.lr = 1e-4, .momentum = 0.9, .nesterov = true});
-  return AdamW<float>(std::move(parameters), {.lr = 1e-5});
-}
-
-/// The most memory this program has ever held, code and libraries included.
-long long maximum_resident_bytes() {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return 1024LL * usage.ru_maxrss;
-}
 
 }  // namespace
 
@@ -112,100 +90,34 @@ void run_model(const Arguments& a) {
   models::Model<float> model = make(sized);
   load_weights(model, a.weights);
   train(model, a.train);
+  const Device device = parse_device(a.device), cpu = Device::cpu();
+  move_to(model, device);
 
-  Tensor<float> x = channels_last(input.tensor<float>("x"));
+  Tensor<float> x = channels_last(input.tensor<float>("x")).to(device);
   if (a.backward) x.set_requires_grad();
   const NoGrad off(!a.backward);
   const std::vector<Tensor<float>> logits = model(x);
   SafeTensorsWriter output;
-  for (std::size_t i = 0; i < logits.size(); ++i) output.add(text("out/logits", i), logits[i]);
+  for (std::size_t i = 0; i < logits.size(); ++i) output.add(text("out/logits", i), logits[i].to(cpu));
 
   if (a.backward) {
     std::vector<Root<float>> roots;
     for (std::size_t i = 0; i < logits.size(); ++i)
-      roots.push_back({logits[i], input.tensor<float>(text("cot/logits", i))});
+      roots.push_back({logits[i], input.tensor<float>(text("cot/logits", i)).to(device)});
     gram::backward(roots);
-    output.add("grad/in/x", channels_first(x.grad()));
+    output.add("grad/in/x", channels_first(x.grad().to(cpu)));
     for_each_parameter(model, [&](const std::string& name, const auto& p) {
-      const auto gradient = p.grad().defined() ? p.grad() : zeros<float>(p.shape());
+      const auto gradient = p.grad().defined() ? p.grad().to(cpu) : zeros<float>(p.shape());
       output.add("grad/param/" + name, to_file_layout(gradient, p.layout));
     });
   }
   if (a.train)
-    for_each_buffer(
-        model, [&](const std::string& name, const auto& buffer) { output.add("after/" + name, buffer); });
+    for_each_buffer(model, [&](const std::string& name, const auto& buffer) {
+      output.add("after/" + name, buffer.to(cpu));
+    });
   output.write(a.output);
 }
 
-void bench_model(const Arguments& a) {
-  models::Model<float> model = make(a);
-  const models::Info info = model.info();
-  const bool training = a.mode == "train";
-  training ? train(model) : fuse_for_inference(model);
-  const Tensor<float> x = randn<float>({a.batch, info.size.h, info.size.w, 3}, 1);
-  const Tensor<std::int64_t> labels =
-      generate<std::int64_t>({a.batch}, [&](Index i) { return i % info.classes; });
-  AnyOptimizer optimizer =
-      make_optimizer(a.optimizer, training ? named_parameters<float>(model) : ParameterList<float>());
-
-  const auto train_step = [&](auto& update) {  // with one head the loss is cross-entropy
-    update.zero_grad();
-    gram::backward(gramian_loss(model(x), labels, {.lambda = -0.8}));
-    update.step();
-  };
-  const auto step = [&] {
-    if (training) return std::visit(train_step, optimizer);
-    const NoGrad off;
-    model(x);
-  };
-  step(), step();  // memory and caches
-  std::vector<double> seconds;
-  double total = 0;
-  while (total < a.seconds || seconds.size() < 3) {
-    const auto start = std::chrono::steady_clock::now();
-    step();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    total += seconds.back();
-  }
-  std::sort(seconds.begin(), seconds.end());
-  const double median = seconds[seconds.size() / 2], best = seconds.front();
-  const MemoryStats memory = memory_stats();
-  const long long resident = maximum_resident_bytes();
-
-  const OperationCount c = count(model, a.batch);  // forms depend on the number of images
-  const double peak = bench::fma_peak(0.2);
-  // A training step is counted as three forward passes: the backward one has two products for each.
-  const double operations = 2.0 * static_cast<double>(c.executed) * (training ? 3 : 1);
-  const double share = operations / median / peak;
-  if (a.json) {
-    const nlohmann::ordered_json all{{"model", info.name},
-                                     {"mode", a.mode},
-                                     {"optimizer", training ? a.optimizer : "none"},
-                                     {"batch", a.batch},
-                                     {"size", info.size.h},
-                                     {"heads", info.heads},
-                                     {"classes", info.classes},
-                                     {"threads", threads()},
-                                     {"isa", isa_name(isa())},
-                                     {"steps", seconds.size()},
-                                     {"seconds_median", median},
-                                     {"seconds_min", best},
-                                     {"images_per_second", static_cast<double>(a.batch) / median},
-                                     {"peak_memory_bytes", memory.peak},
-                                     {"maximum_resident_bytes", resident},
-                                     {"multiply_accumulates", (c.products + c.matmuls) / a.batch},
-                                     {"executed_multiply_accumulates", c.executed / a.batch},
-                                     {"fma_peak", peak},
-                                     {"fma_peak_share", share}};
-    std::printf("%s\n", all.dump(2).c_str());
-    return;
-  }
-  std::printf("%s, %s, batch %lld, %lld x %lld, %d threads, %s\n", info.name.c_str(), a.mode.c_str(),
-              whole(a.batch), whole(info.size.h), whole(info.size.w), threads(), isa_name(isa()));
-  std::printf("median %.4f s, minimum %.4f s a step of %zu; %.1f images/s, %.0f %% of %.0f GFLOP/s\n", median,
-              best, seconds.size(), static_cast<double>(a.batch) / median, 100 * share, peak * billion);
-  std::printf("peak memory %.1f MB, of the whole program %.1f MB\n",
-              static_cast<double>(memory.peak) * million, static_cast<double>(resident) * million);
-}
+void show_build(const Arguments&) { std::printf("%s\n", to_text(build_info()).c_str()); }
 
 }  // namespace examples

@@ -18,6 +18,8 @@ struct Options {
   std::uint64_t seed = 1;
   int threads = 0;                    ///< 0: all processors
   std::string precision = "float32";  ///< of large products: float32 or bf16
+  std::string device = "cpu";         ///< cpu, cuda or cuda:1
+  bool graphs = true;                 ///< on a GPU: replay a captured step
   std::int64_t steps = 0;             ///< stop an epoch after so many steps; 0: all
   std::string log = {};               ///< a CSV file
 };

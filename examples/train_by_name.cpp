@@ -13,7 +13,8 @@ int main(int argc, char** argv) try {
       examples::parse(argc, argv, "Trains a network, by its name, on images of 32 x 32 pixels.",
                       {.model = "ga_vit_tiny", .epochs = 10, .learning_rate = 2e-3});
   if (o.threads) set_threads(o.threads);
-  if (o.precision == "bf16") set_product_precision(Precision::bf16);
+  if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
+  const Device device = parse_device(o.device);
 
   // Data: photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
@@ -35,6 +36,7 @@ int main(int argc, char** argv) try {
               static_cast<long long>(o.heads), 1e-6 * static_cast<double>(parameter_count(model)),
               train_set.name.c_str(), static_cast<long long>(train_set.size()),
               static_cast<long long>(test_set.size()), static_cast<long long>(train_set.classes));
+  move_to(model, device);
 
   // Optimiser: AdamW, a cosine with warm-up; no decay on biases and norms.
   AdamW<float> optimizer(named_parameters<float>(model), {.lr = o.learning_rate, .weight_decay = 0.05});
@@ -52,10 +54,14 @@ int main(int argc, char** argv) try {
                    : CsvLog(o.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"});
   Progress progress;
   for (Index epoch = 1; epoch <= o.epochs; ++epoch) {
-    const Meter seen = train_epoch(
-        model, train_loader, optimizer, loss, schedule,
-        {.epoch = epoch, .epochs = o.epochs, .max_steps = o.steps, .max_norm = 1, .progress = &progress});
-    const Meter test = evaluate(model, test_loader);
+    const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
+                                   {.epoch = epoch,
+                                    .epochs = o.epochs,
+                                    .max_steps = o.steps,
+                                    .max_norm = 1,
+                                    .progress = &progress,
+                                    .graphs = o.graphs});
+    const Meter test = evaluate(model, test_loader, o.graphs);
     log.row({static_cast<double>(epoch), seen.loss(), seen.accuracy(), test.loss(), test.accuracy()});
     std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                 test.loss(), 100 * test.accuracy());

@@ -15,7 +15,8 @@ int main(int argc, char** argv) try {
       argc, argv, "Trains a ResNet with explicitly modelled attention on images of 32 x 32 pixels.",
       {.epochs = 10, .heads = 1, .learning_rate = 0.1});
   if (o.threads) set_threads(o.threads);
-  if (o.precision == "bf16") set_product_precision(Precision::bf16);
+  if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
+  const Device device = parse_device(o.device);
 
   // Data: photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
@@ -46,6 +47,7 @@ int main(int argc, char** argv) try {
               1e-6 * static_cast<double>(parameter_count(model)), train_set.name.c_str(),
               static_cast<long long>(train_set.size()), static_cast<long long>(test_set.size()),
               static_cast<long long>(train_set.classes));
+  move_to(model, device);
 
   // Optimiser: Nesterov momentum, one cycle of the learning rate; no decay on biases, norms and radii.
   Sgd<float> optimizer(named_parameters<float>(model),
@@ -63,10 +65,13 @@ int main(int argc, char** argv) try {
                    : CsvLog(o.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"});
   Progress progress;
   for (Index epoch = 1; epoch <= o.epochs; ++epoch) {
-    const Meter seen =
-        train_epoch(model, train_loader, optimizer, loss, schedule,
-                    {.epoch = epoch, .epochs = o.epochs, .max_steps = o.steps, .progress = &progress});
-    const Meter test = evaluate(model, test_loader);
+    const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
+                                   {.epoch = epoch,
+                                    .epochs = o.epochs,
+                                    .max_steps = o.steps,
+                                    .progress = &progress,
+                                    .graphs = o.graphs});
+    const Meter test = evaluate(model, test_loader, o.graphs);
     log.row({static_cast<double>(epoch), seen.loss(), seen.accuracy(), test.loss(), test.accuracy()});
     std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                 test.loss(), 100 * test.accuracy());

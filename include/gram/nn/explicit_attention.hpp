@@ -132,8 +132,9 @@ std::vector<AttentionRadii> radii(Model& model) {
   for_each_parameter(model, [&](const std::string& name, const auto& parameter) {
     if (name != "log_radius" && !name.ends_with(".log_radius")) return;
     AttentionRadii found{layer_path(name), {}};
-    for (Index h = 0; h < parameter.size(); ++h)
-      found.radii.push_back(std::exp(static_cast<double>(parameter.data()[h])));
+    const auto values = parameter.detach().to(Device::cpu());
+    for (Index h = 0; h < values.size(); ++h)
+      found.radii.push_back(std::exp(static_cast<double>(values.data()[h])));
     all.push_back(std::move(found));
   });
   return all;
