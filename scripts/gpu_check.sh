@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Everything that has to be seen on a GPU, in stages that end in time. Needs nvcc 13, cuDNN, g++ and python3; nothing is installed.
+#   scripts/gpu_check.sh [options] STAGE..
+# Stages: env | build | tests | ceilings | bench | pytorch | sanitize | all. Each has a time limit, and a file in the output folder.
+# Options:
+#   --include DIR  headers of doctest, CLI11 and nlohmann-json, for machines that have them in no folder of the system
+#   --python P     a python that has PyTorch (default: python3)
+#   --arch A       what nvcc compiles for (default: sm_90)
+#   --rows R       regular expression of rows to bench, see bench/compare_cuda.py
+#   --total S      seconds for all stages together (default: 570)
+#   --jobs N       compilers at once (default: all processors)
+# The output folder is $OUT, or build/gpu_check. Objects are kept in build/gpu: a second build compiles what has changed.
+set -u
+cd "$(dirname "$0")/.."
+include="" python=python3 arch=sm_90 rows="" total=570 jobs=$(nproc) stages=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    --include) include=$2; shift 2 ;;
+    --python) python=$2; shift 2 ;;
+    --arch) arch=$2; shift 2 ;;
+    --rows) rows=$2; shift 2 ;;
+    --total) total=$2; shift 2 ;;
+    --jobs) jobs=$2; shift 2 ;;
+    -h | --help) sed -n '3,13p' "$0" | cut -c 3-; exit 0 ;;
+    all) stages="env build tests ceilings bench pytorch sanitize"; shift ;;
+    env | build | tests | ceilings | bench | pytorch | sanitize) stages="$stages $1"; shift ;;
+    *) echo "gpu_check.sh: what is $1? --help tells"; exit 2 ;;
+  esac
+done
+[ -n "$stages" ] || { echo "gpu_check.sh: no stage; --help lists them"; exit 2; }
+out=$(mkdir -p "${OUT:-build/gpu_check}" && cd "${OUT:-build/gpu_check}" && pwd)
+objects=$PWD/build/gpu
+mkdir -p "$objects"
+export PATH=$PATH:/usr/local/cuda/bin GRAM_PLAN_CACHE=$out/plans
+summary=""
+failed=0
+
+# A folder of cuDNN: CUDNN_ROOT, the toolkit, or the pip package.
+cudnn_root() {
+  for folder in "${CUDNN_ROOT:-}" /usr/local/cuda /usr "$($python -c "import importlib.util as u; s = u.find_spec('nvidia.cudnn'); print(list(s.submodule_search_locations)[0] if s else '')" 2> /dev/null)"; do
+    [ -n "$folder" ] && [ -e "$folder/include/cudnn.h" ] && { echo "$folder"; return; }
+  done
+  return 1
+}
+
+stage_env() {
+  date
+  nvidia-smi || echo "no nvidia-smi"
+  nvcc --version | tail -2
+  g++ --version | head -1
+  nproc
+  echo "cuDNN in $(cudnn_root || echo "no folder that is known; set CUDNN_ROOT")"
+  $python -c 'import torch; print("torch", torch.__version__, torch.version.cuda, torch.backends.cudnn.version(), torch.cuda.get_device_name(0))' || echo "no PyTorch in $python"
+}
+
+# compile OBJECT COMMAND..: unless the object is newer than every source of the tree
+compile() {
+  local object=$1
+  shift
+  if [ -e "$object" ] && [ -z "$(find include tests examples bench -newer "$object" \( -name '*.hpp' -o -name '*.cuh' -o -name '*.inl' -o -name '*.cpp' \) -print -quit)" ]; then
+    return
+  fi
+  printf '%s -o %s\n' "$*" "$object"
+}
+run_parallel() { # lines of commands; all run, and the first failure is the result
+  xargs -d '\n' -P "$jobs" -n 1 sh -c 'sh -c "$0" || { echo "failed: $0"; exit 255; }'
+}
+
+stage_build() {
+  local cudnn own="-I include -I tests -I tests/cuda -I $objects" scalar
+  cudnn=$(cudnn_root) || { echo "cuDNN is in no folder that is known; set CUDNN_ROOT"; return 1; }
+  [ -z "$include" ] || own="$own -isystem $include -isystem $include/stb"
+  printf '#include "gram/cuda_impl.cuh"\n' > "$objects/gram_cuda.cu.new"
+  cmp -s "$objects/gram_cuda.cu.new" "$objects/gram_cuda.cu" || mv "$objects/gram_cuda.cu.new" "$objects/gram_cuda.cu"
+  for scalar in float double bf16; do
+    { printf '#define GRAM_SCALAR %s\n' $scalar
+      [ $scalar = bf16 ] && echo '#define GRAM_STORAGE_ONLY'
+      echo '#include "gram/cpu/instantiate.hpp"'; } > "$objects/kernels_$scalar.cpp"
+  done
+  for scalar in float double; do
+    printf '#define GRAM_COMPILED\n#include "gram/gram.hpp"\n#define GRAM_TEMPLATE template\n#define GRAM_SCALAR %s\n#include "gram/compiled.inl"\n' $scalar > "$objects/templates_$scalar.cpp"
+  done
+  {
+    compile "$objects/gram_cuda.o" nvcc -std=c++20 -O3 "-arch=$arch" --expt-relaxed-constexpr -I include -I "$cudnn/include" -c "$objects/gram_cuda.cu"
+    for scalar in float double; do compile "$objects/templates_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/templates_$scalar.cpp"; done
+    for scalar in float double bf16; do compile "$objects/kernels_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/kernels_$scalar.cpp"; done
+    for source in examples/gram.cpp examples/gram_bench.cpp examples/gram_verbs.cpp examples/train_ga_resnet.cpp examples/options.cpp bench/cuda_ceilings.cpp; do
+      compile "$objects/$(basename "$source" .cpp).o" g++ -std=c++20 -O1 -fopenmp -DGRAM_COMPILED $own -c "$source"
+    done
+    for source in tests/cuda/main.cpp tests/cuda/*_test.cpp; do
+      compile "$objects/cuda_$(basename "$source" .cpp).o" g++ -std=c++20 -O0 -fopenmp -DGRAM_COMPILED $own -c "$source"
+    done
+  } > "$objects/commands"
+  echo "$(wc -l < "$objects/commands") files to compile"
+  run_parallel < "$objects/commands" || return 1
+  local library="$objects/gram_cuda.o $(echo "$objects"/kernels_*.o "$objects"/templates_*.o)"
+  local cudnn_library
+  cudnn_library=$(ls "$cudnn"/lib*/libcudnn.so* 2> /dev/null | sort | head -1)
+  local libraries="$cudnn_library -L/usr/local/cuda/lib64 -lcublasLt -lcudart_static -ldl -lrt -lpthread -Wl,-rpath,$(dirname "$cudnn_library"):/usr/local/cuda/lib64"
+  (
+    cd "$objects" &&
+      g++ -fopenmp gram.o gram_bench.o gram_verbs.o $library $libraries -o gram &&
+      g++ -fopenmp train_ga_resnet.o options.o $library $libraries -o train_ga_resnet &&
+      g++ -fopenmp cuda_ceilings.o $library $libraries -o cuda_ceilings &&
+      g++ -fopenmp cuda_*_test.o cuda_main.o $library $libraries -o test_cuda
+  ) || return 1
+  "$objects/gram" build
+}
+
+stage_tests() {
+  "$objects/test_cuda" --duration=true
+  local status=$?
+  [ $status = 77 ] && { echo "no device answers: nothing was tested"; return 1; }
+  [ $status = 0 ] || return $status
+  for device in cpu cuda; do
+    echo "train_ga_resnet on $device:"
+    "$objects/train_ga_resnet" --device $device --epochs 1 --steps 30 --batch 64 2> /dev/null || return 1
+  done
+}
+stage_ceilings() { "$objects/cuda_ceilings" 2; }
+stage_bench() {
+  $python bench/compare_cuda.py --gram "$objects/gram" --modes "" --rows "$rows" --limit 240 --out "$out/bench.json" || return 1
+  echo "heads' cost: GA-ResNet-50 and GA-ViT-S with one head and with five"
+  for heads in 1 5; do
+    $python bench/compare_cuda.py --gram "$objects/gram" --modes "" --rows "ga_.*/256" --heads $heads --limit 90 --out "$out/bench_heads$heads.json" || return 1
+  done
+}
+stage_pytorch() {
+  $python -c 'import torch; assert torch.cuda.is_available()' || { echo "skipped: no PyTorch that sees a GPU in $python; --python names another"; return 3; }
+  $python bench/compare_cuda.py --gram "$objects/gram" --python "$python" --rows "$rows" --limit "$(($1 - 45))" --out "$out/pytorch.json"
+}
+stage_sanitize() {
+  command -v compute-sanitizer > /dev/null || { echo "skipped: no compute-sanitizer here"; return 3; }
+  local tool
+  for tool in memcheck racecheck initcheck; do
+    compute-sanitizer --tool $tool --error-exitcode 9 "$objects/test_cuda" -sf='*copy_test*,*graph_test*,*elementwise_test*,*batch_norm_test*' || return 1
+  done
+}
+
+limit_of() {
+  case $1 in env) echo 30 ;; build) echo 400 ;; tests) echo 300 ;; ceilings) echo 60 ;; bench) echo 500 ;; pytorch) echo 560 ;; sanitize) echo 400 ;; esac
+}
+
+# Functions in a shell of their own, for timeout.
+export -f cudnn_root compile run_parallel stage_env stage_build stage_tests stage_ceilings stage_bench stage_pytorch stage_sanitize
+export include python arch rows jobs out objects
+for stage in $stages; do
+  left=$((total - SECONDS)) limit=$(limit_of "$stage")
+  if [ "$left" -lt 20 ]; then
+    summary="$summary$stage: SKIPPED, no time left of $total s\n"
+    continue
+  fi
+  [ "$left" -gt "$limit" ] || limit=$left
+  printf '== %s (limit %d s)\n' "$stage" "$limit"
+  begin=$SECONDS
+  timeout "$limit" bash -uc "stage_$stage $limit" 2>&1 | tee "$out/$stage.txt"
+  status=${PIPESTATUS[0]}
+  seconds=$((SECONDS - begin))
+  case $status in
+    0) summary="$summary$stage: done, $seconds s\n" ;;
+    3) summary="$summary$stage: SKIPPED, $(grep -m 1 '^skipped: ' "$out/$stage.txt" | cut -c 10-)\n" ;;
+    124) summary="$summary$stage: STOPPED at its limit of $limit s; what it had written is in $out\n"; failed=1 ;;
+    *) summary="$summary$stage: FAILED ($status), see $out/$stage.txt\n"; failed=1 ;;
+  esac
+done
+printf '\n== summary\n%b' "$summary" | tee "$out/summary.txt"
+exit $failed
