@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a GPU reaches at most, through gram's own door: copies and matrix products. Networks are held against it.
+// What a GPU reaches at most, through gram's own door: copies and matrix products. Networks are held against
+// it.
 //   cuda_ceilings [seconds for each]
 #include <chrono>
 #include <cstdio>
@@ -33,8 +34,8 @@ template <Scalar T>
 double product_rate(Device device, Index n, double budget) {
   const Tensor<T> a = converted<T>(randn<float>({n, n}, 1)).to(device), c({n, n}, device);
   const double seconds = best_seconds(device, budget, [&] {
-    kernels::gemm_batched(Cuda{device.index()}, {1, 0, 0, 0}, {n, n, n}, a.data(), n, false, a.data(), n, true,
-                          c.data(), n);
+    kernels::gemm_batched(Cuda{device.index()}, {1, 0, 0, 0}, {n, n, n}, a.data(), n, false, a.data(), n,
+                          true, c.data(), n);
   });
   return 2.0 * static_cast<double>(n * n * n) / seconds * 1e-12;
 }
@@ -46,13 +47,11 @@ int main(int argc, char** argv) try {
   const Device device = Device::cuda();
   std::printf("{\"device\": \"%s\"", cuda::runtime->description(device.index()).c_str());
   const Tensor<float> x({Index{1} << 28}, device), y(x.shape(), device);
-  const double copy = best_seconds(device, budget, [&] {
-    kernels::copy(Cuda{device.index()}, x.data(), y.data(), x.size());
-  });
+  const double copy = best_seconds(
+      device, budget, [&] { kernels::copy(Cuda{device.index()}, x.data(), y.data(), x.size()); });
   std::printf(", \"copy_gb_per_s\": %.1f", 2.0 * 4.0 * static_cast<double>(x.size()) / copy * 1e-9);
-  const double fill = best_seconds(device, budget, [&] {
-    kernels::fill(Cuda{device.index()}, y.data(), 1.0F, y.size());
-  });
+  const double fill =
+      best_seconds(device, budget, [&] { kernels::fill(Cuda{device.index()}, y.data(), 1.0F, y.size()); });
   std::printf(", \"fill_gb_per_s\": %.1f", 4.0 * static_cast<double>(y.size()) / fill * 1e-9);
   std::printf(", \"bf16_tflops\": %.1f", product_rate<bf16>(device, 8192, budget));
   std::printf(", \"float_tflops\": %.1f", product_rate<float>(device, 4096, budget));
