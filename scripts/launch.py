@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Starts a program as several processes that train together: launch.py -n 2 PROGRAM ARGUMENTS
+
+Each process finds its number, the number of processes and a folder to meet in in GRAM_RANK, GRAM_SIZE and
+GRAM_RENDEZVOUS; SocketCommunicator reads them. Processors are shared out through OMP_NUM_THREADS unless that is set.
+When a process fails the others get a few seconds to end by themselves, and the exit status is that of the first failure.
+"""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", "--processes", type=int, default=2)
+    parser.add_argument("--grace", type=float, default=10, help="seconds between a failure and the end of the others")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    if not options.command or options.processes < 1:
+        parser.error("a program and at least one process are needed")
+
+    environment = dict(os.environ, GRAM_SIZE=str(options.processes))
+    processors = len(os.sched_getaffinity(0))
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, processors // options.processes)))
+    with tempfile.TemporaryDirectory(prefix="gram.") as folder:
+        environment["GRAM_RENDEZVOUS"] = folder
+        processes = []
+        try:
+            for rank in range(options.processes):
+                processes.append(subprocess.Popen(options.command, env=dict(environment, GRAM_RANK=str(rank))))
+            return wait(processes, options.grace)
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.kill()
+
+
+def wait(processes: list, grace: float) -> int:
+    running, status, end = dict(enumerate(processes)), 0, None
+    while running and (end is None or time.monotonic() < end):
+        for rank, process in list(running.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del running[rank]
+            if code != 0 and status == 0:
+                status, end = (code if code > 0 else 128 - code), time.monotonic() + grace
+                reason = f"exit status {code}" if code > 0 else signal.Signals(-code).name
+                print(f"launch.py: rank {rank} ended with {reason}", file=sys.stderr, flush=True)
+        time.sleep(0.02)
+    for rank in running:
+        print(f"launch.py: rank {rank} did not end by itself", file=sys.stderr, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main())
