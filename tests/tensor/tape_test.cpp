@@ -209,3 +209,29 @@ TEST_CASE("backward refuses what it cannot start from") {
   CHECK(error_of([&] { (x * x).set_requires_grad(); }) ==
         "set_requires_grad: the tensor is the result of mul; only leaves can be set, use detach()");
 }
+
+TEST_CASE("an observer is told once, when no operation that uses the leaf is left") {
+  struct Count final : detail::LeafObserver {
+    void complete() override { ++count; }
+    int count = 0;
+  } observer;
+  const auto x = leaf({3.0});
+  x.autograd()->observer = &observer;
+  backward(x * x + x);
+  CHECK(observer.count == 1);
+  {
+    const auto y = x * 2, z = x * 3;
+    backward(y);
+    CHECK(observer.count == 1);  // z is left
+    backward(z);
+    CHECK(observer.count == 2);
+    const auto unused = x * 4;
+  }
+  CHECK(observer.count == 2);  // destroyed, not walked
+  const auto again = x * 5;
+  backward(again, {.retain_graph = true});
+  CHECK(observer.count == 2);
+  backward(again);
+  CHECK(observer.count == 3);
+  x.autograd()->observer = nullptr;
+}

@@ -11,6 +11,13 @@ namespace gram::detail {
 
 struct Node;
 
+/// Is told by a backward walk that the gradient of a leaf is complete: no recorded operation that uses the
+/// leaf is left.
+struct LeafObserver {
+  virtual ~LeafObserver() = default;
+  virtual void complete() = 0;
+};
+
 /// What the tape knows of a tensor: its gradient, and the operation that made it. Kept apart from the
 /// tensor's memory, so that a graph holds only the values its backward steps have captured.
 struct Autograd {
@@ -23,6 +30,8 @@ struct Autograd {
   std::size_t bytes;                  ///< size of the gradient
   std::shared_ptr<Storage> gradient;  ///< null until something flows in
   std::shared_ptr<Node> node;         ///< null for leaves
+  std::atomic<int> uses = 0;          ///< by recorded operations that have not run backward
+  LeafObserver* observer = nullptr;   ///< of a leaf
 };
 
 using AutogradList = std::vector<std::shared_ptr<Autograd>>;
@@ -30,15 +39,23 @@ using AutogradList = std::vector<std::shared_ptr<Autograd>>;
 /// One recorded operation.
 struct Node {
   Node(const char* operation, AutogradList operands)
-      : name(operation), inputs(std::move(operands)), order(next_order()) {}
+      : name(operation), inputs(std::move(operands)), order(next_order()) {
+    for (const auto& input : inputs) input->uses.fetch_add(1, std::memory_order_relaxed);
+  }
   virtual ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
   /// Adds to the gradients of the inputs, given the gradient of the output.
   virtual void backward(std::shared_ptr<Storage> gradient) = 0;
-  /// Frees what the backward step captured and the inputs; backward may not run again.
+  /// Frees what the backward step captured; backward may not run again.
   virtual void release() = 0;
+  /// Ends the use of the inputs; observers of leaves are told when this was the last one.
+  void release_inputs(bool tell) {
+    for (const auto& input : std::exchange(inputs, {}))
+      if (input->uses.fetch_sub(1, std::memory_order_relaxed) == 1 && tell && input->observer)
+        input->observer->complete();
+  }
 
   const char* name;
   AutogradList inputs;
@@ -72,6 +89,6 @@ inline void bury(std::shared_ptr<Node> node) {
 inline Autograd::~Autograd() {
   if (node) bury(std::move(node));
 }
-inline Node::~Node() = default;
+inline Node::~Node() { release_inputs(false); }
 
 }  // namespace gram::detail

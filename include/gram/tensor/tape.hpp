@@ -21,7 +21,6 @@ struct Operation final : Node {
   }
   void release() override {
     step.reset();
-    inputs.clear();
     released = true;
   }
 
@@ -55,7 +54,9 @@ inline void walk(const AutogradList& roots, bool retain_graph) {
                    " was freed by an earlier backward; pass {.retain_graph = true} there");
     node.backward(std::exchange(result->gradient, nullptr));
     for (const auto& operand : node.inputs) add(operand);
-    if (!retain_graph) node.release();
+    if (retain_graph) continue;
+    node.release();
+    node.release_inputs(true);
   }
 }
 
