@@ -10,6 +10,7 @@
 #include "gram/core/gradient_sink.hpp"
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
+#include "gram/cpu/batch_norm_shared.hpp"
 #include "gram/cpu/simd.hpp"
 #include "gram/kernels/batch_norm.hpp"
 
@@ -225,14 +226,20 @@ void batch_norm_grad(Cpu, const BatchNormArguments<T>& in, const BatchNormGradie
     if (g) flow = {kernels::BatchNormMask::none, in.x, nullptr, g}, dresidual = {};
   }
   for (Index c = 0; c < in.channels; ++c) {
-    const double rstd = 1 / std::sqrt(in.variance[c] + in.epsilon), n = static_cast<double>(in.rows);
-    const double s = rstd * (in.weight ? in.weight[c] : 1.0);
-    slope[c] = static_cast<A>(out.training ? -s * rstd * rstd * products[c] / n : 0.0);
-    constant[c] = static_cast<A>(out.training ? -s * sum[c] / n : 0.0);
+    const double rstd = 1 / std::sqrt(in.variance[c] + in.epsilon);
     if (out.dweight)
       out.dweight.data[c] =
           static_cast<A>(products[c] * rstd + (out.dweight.add ? out.dweight.data[c] : A(0)));
     if (out.dbias) out.dbias.data[c] = static_cast<A>(sum[c] + (out.dbias.add ? out.dbias.data[c] : A(0)));
+  }
+  if (out.communicator && out.dx && out.training)
+    batch_norm_combine_sums(Cpu{}, *out.communicator, in.channels, sum.data(), products.data());
+  for (Index c = 0; c < in.channels; ++c) {
+    const double rstd = 1 / std::sqrt(in.variance[c] + in.epsilon);
+    const double s = rstd * (in.weight ? in.weight[c] : 1.0);
+    const double n = static_cast<double>(out.communicator ? out.total_rows : in.rows);
+    slope[c] = static_cast<A>(out.training ? -s * rstd * rstd * products[c] / n : 0.0);
+    constant[c] = static_cast<A>(out.training ? -s * sum[c] / n : 0.0);
   }
   if (!out.dx && !dresidual) return;
   pieces.widen(slope, 2);

@@ -4,6 +4,10 @@
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
 
+namespace gram {
+class Communicator;
+}
+
 namespace gram::kernels {
 
 /// How the gradient learns where a ReLU let values through: there is none; from the result y; or from x
@@ -29,6 +33,8 @@ struct BatchNormGradients {
   bool training;       ///< the statistics were those of x, and depend on it
   GradientSink<T> dx, dresidual;
   GradientSink<accum_t<T>> dweight, dbias;
+  Communicator* communicator = nullptr;  ///< the statistics were those of `total_rows` rows of its processes
+  Index total_rows = 0;
 };
 
 }  // namespace gram::kernels

@@ -10,7 +10,8 @@ namespace gram {
 /// Batch normalisation over all axes but the last (arXiv:1502.03167), x (..., C): with the batch's mean and
 /// variance in training, which also move the running statistics as in PyTorch, and with the running
 /// statistics in evaluation. Names and defaults are those of torch.nn.BatchNorm2d. In bf16 networks
-/// parameters and statistics are float.
+/// parameters and statistics are float. share_batch_statistics() takes them over the batches of all
+/// processes.
 template <Scalar T>
 struct BatchNorm2d {
   struct Options {
@@ -88,9 +89,13 @@ struct BatchNorm2d {
   }
   Tensor<T> apply(const Tensor<T>& x, const Tensor<T>& residual, bool with_relu) const {
     const Tensor<T> y = located(weight, [&] {
-      return batch_norm(
-          x, weight, bias, running_mean, running_var,
-          {.training = mode.training, .momentum = momentum, .epsilon = epsilon, .relu = with_relu}, residual);
+      return batch_norm(x, weight, bias, running_mean, running_var,
+                        {.training = mode.training,
+                         .momentum = momentum,
+                         .epsilon = epsilon,
+                         .relu = with_relu,
+                         .communicator = mode.communicator},
+                        residual);
     });
     log(y.shape());
     return y;

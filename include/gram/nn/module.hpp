@@ -119,6 +119,11 @@ inline void train_listed(const std::vector<NamedPart>& parts, bool on, bool fuse
     if constexpr (is_parameter<Part>) part.fused = fused, part.prepared.reset();
   });
 }
+inline void share_statistics_listed(const std::vector<NamedPart>& parts, Communicator* communicator) {
+  for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
+    if constexpr (std::is_same_v<Part, Mode>) part.communicator = communicator;
+  });
+}
 inline void zero_grad_listed(const std::vector<NamedPart>& parts) {
   for_each_listed(parts, []<class Part>(const std::string&, Part& part) {
     if constexpr (is_parameter<Part>) part.zero_grad();
@@ -159,6 +164,14 @@ void train(Model& model, bool on = true) {
 template <class Model>
 void eval(Model& model) {
   train(model, false);
+}
+
+/// Batch norms in training take their statistics over the batches of all processes, which may differ in size,
+/// with one exchange in the forward and one in the backward pass of each norm; null: over this process's
+/// batch alone. Every process must then run the same layers, and the communicator must outlive the training.
+template <class Model>
+void share_batch_statistics(Model& model, Communicator* communicator) {
+  detail::share_statistics_listed(parts_of(model), communicator);
 }
 
 /// Evaluation as fast as it goes: from the first call on without gradients (NoGrad), batch norms are folded

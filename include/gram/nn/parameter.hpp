@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "gram/core/communicator.hpp"
 #include "gram/tensor/tensor.hpp"
 
 namespace gram {
@@ -60,6 +61,8 @@ struct Buffer : Tensor<T> {
 /// difference.
 struct Mode {
   bool training = true;
+  Communicator* communicator =
+      nullptr;  ///< batch statistics are those of all its processes; null: of this one
 };
 
 }  // namespace gram

@@ -10,7 +10,8 @@ struct BatchNormOptions {
   bool training = true;   ///< use the statistics of x and update the running ones
   double momentum = 0.1;  ///< share of the new statistics in the running ones
   double epsilon = 1e-5;
-  bool relu = false;  ///< end with max(., 0)
+  bool relu = false;                     ///< end with max(., 0)
+  Communicator* communicator = nullptr;  ///< training: statistics over the batches of all its processes
 };
 
 /// y = (x - mean) / sqrt(var + epsilon) weight + bias, then + residual and max(., 0) when asked for, in one
@@ -20,7 +21,9 @@ struct BatchNormOptions {
 /// momentum batch with the unbiased variance, as torch.nn.BatchNorm2d does, unless a checkpointed function
 /// runs again. weight and bias may be undefined (1 and 0), the running statistics too when training. Keeps x,
 /// and y for a ReLU behind a residual. Throws ShapeError on extents that differ and on a single value per
-/// channel in training.
+/// channel in training. With a communicator the statistics are those of the batches of all processes, which
+/// may differ in size; the gradients are those of the sum of what the processes call backward on, and dweight
+/// and dbias this process's part of them.
 template <Scalar T>
 Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const Tensor<accum_t<T>>& bias,
                      const Tensor<accum_t<T>>& running_mean, const Tensor<accum_t<T>>& running_var,
@@ -41,7 +44,11 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
                          "batch_norm: one of running_mean and running_var is missing; give both or none");
   require<ArgumentError>(options.training || running_mean.defined(),
                          "batch_norm: the running statistics are missing; only training works without them");
-  require(!options.training || rows > 1, "batch_norm: x has shape ", x.shape(),
+  Communicator* const communicator = options.training ? options.communicator : nullptr;
+  require<DeviceError>(
+      !communicator || x.device() == Device::cpu(),
+      "batch_norm: statistics over several processes are only computed on the CPU, but x is on ", x.device());
+  require(!options.training || communicator || rows > 1, "batch_norm: x has shape ", x.shape(),
           ", but training expects more than 1 value per channel");
 
   Tensor<T> y(x.shape(), x.device());
@@ -52,12 +59,19 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
     return kernels::BatchNormArguments<T>{input.data(),    rows,     channels, mean.data(),
                                           variance.data(), w.data(), b.data(), e};
   };
+  Index total_rows = rows;
   on(x.device(), [&](auto device) {
     if (options.training) {
-      kernels::batch_norm_statistics(device, x.data(), rows, channels, mean.data(), variance.data());
+      if (rows > 0)
+        kernels::batch_norm_statistics(device, x.data(), rows, channels, mean.data(), variance.data());
+      if (communicator)
+        total_rows =
+            kernels::batch_norm_combine(Cpu{}, *communicator, rows, channels, mean.data(), variance.data());
+      require(total_rows > 1, "batch_norm: x has shape ", x.shape(), " and all processes together ",
+              total_rows, " values per channel, but training expects more than 1");
       if (running_mean.defined() && !recomputing())
-        kernels::batch_norm_running(device, mean.data(), variance.data(), rows, channels, options.momentum,
-                                    running_mean.data(), running_var.data());
+        kernels::batch_norm_running(device, mean.data(), variance.data(), total_rows, channels,
+                                    options.momentum, running_mean.data(), running_var.data());
     }
     kernels::batch_norm_apply(device, arguments(x, weight, bias), residual.data(), options.relu, y.data());
   });
@@ -81,7 +95,9 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
                       .dx = dresidual ? dx.sink() : dx.sink_over(dy),
                       .dresidual = y.defined() ? dresidual.sink_over(dy) : GradientSink<T>{},
                       .dweight = dweight.sink(),
-                      .dbias = dbias.sink()};
+                      .dbias = dbias.sink(),
+                      .communicator = communicator,
+                      .total_rows = total_rows};
                   on(dy.device(), [&](auto device) { kernels::batch_norm_grad(device, in, out); });
                   if (!y.defined()) dresidual.add(dy);
                 });
