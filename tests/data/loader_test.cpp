@@ -181,3 +181,61 @@ TEST_CASE("loader: bad options and data sets are refused") {
   CHECK(error(numbered(3), {.transform = {.pad = -1}}) ==
         "Transform: pad of -1 pixels; 0 to 4096 are possible");
 }
+
+TEST_CASE("shards read, together, the batches of one loader, each image once") {
+  for (const Index count : {12, 23, 26, 33})  // whole batches, and 11, 2 and 9 images of a last one
+    for (const int shards : {1, 3, 4}) {
+      CAPTURE(count);
+      CAPTURE(shards);
+      Loader<float> whole(numbered(count), {.batch = 4 * shards, .shuffle = true, .seed = 2});
+      std::vector<std::vector<std::vector<Index>>> parts;
+      for (int shard = 0; shard < shards; ++shard) {
+        Loader<float> loader(
+            numbered(count),
+            {.batch = 4, .shard = shard, .shards = shards, .shuffle = true, .seed = 2, .workers = 2});
+        CHECK(loader.size() == count);
+        parts.emplace_back();
+        for (const auto& batch : loader.epoch(5)) parts.back().push_back(images_of(batch));
+        CHECK(static_cast<Index>(parts.back().size()) == loader.batches());
+      }
+      std::vector<Index> together, expected;
+      for (std::size_t k = 0; k < parts[0].size(); ++k) {
+        std::size_t least = parts[0][k].size(), most = least;
+        for (const auto& shard : parts) {
+          REQUIRE(shard.size() == parts[0].size());
+          least = std::min(least, shard[k].size()), most = std::max(most, shard[k].size());
+          together.insert(together.end(), shard[k].begin(), shard[k].end());
+        }
+        CHECK(least > 0);
+        CHECK(most - least <= 1);
+      }
+      for (const auto& batch : whole.epoch(5))
+        for (const Index i : images_of(batch)) expected.push_back(i);
+      CHECK(together == expected);
+    }
+}
+
+TEST_CASE("a batch knows its share of the whole one, also where a short last batch joins the one before") {
+  std::vector<double> shares;
+  Loader<float> loader(numbered(14), {.batch = 2, .shard = 2, .shards = 3});  // 6, then 6 and 2
+  for (const auto& batch : loader.epoch(0)) {
+    shares.push_back(batch.share());
+    CHECK(batch.total == (batch.number == 0 ? 6 : 8));
+    CHECK(batch.size() == (batch.number == 0 ? 2 : 3));
+  }
+  CHECK(shares == std::vector<double>{2.0 / 6, 3.0 / 8});
+  Loader<float> dropped(numbered(14), {.batch = 2, .shard = 2, .shards = 3, .drop_last = true});
+  Index images = 0;
+  for (const auto& batch : dropped.epoch(0)) images += batch.total;
+  CHECK(images == 12);
+}
+
+TEST_CASE("loader: a shard that is none and data sets that are too small for them are refused") {
+  const auto error = [](LoaderOptions options) {
+    return error_of([&] { Loader<float>(numbered(3), std::move(options)); });
+  };
+  CHECK(error({.shard = 2, .shards = 2}) == "Loader: there is no shard 2 of 2");
+  CHECK(error({.shards = 0}) == "Loader: shards is 0; at least 1 is needed");
+  CHECK(error({.shard = -1, .shards = 2}) == "Loader: shard is -1; at least 0 is needed");
+  CHECK(error({.shards = 4}) == "Loader: 3 images for 4 shards; each needs one");
+}

@@ -19,12 +19,18 @@ struct Batch {
   Tensor<T> images;             ///< (N, H, W, C)
   Tensor<std::int64_t> labels;  ///< (N)
   Index number = 0;             ///< of the batch in its epoch
+  Index total = 0;              ///< images of the batch on all shards together
 
   Index size() const { return labels.size(); }
+  /// The part of the batch that this shard has: 1 without shards. The mean loss over the whole batch is the
+  /// sum over the shards of share() times their mean losses.
+  double share() const { return static_cast<double>(size()) / static_cast<double>(total); }
 };
 
 struct LoaderOptions {
-  Index batch = 128;
+  Index batch = 128;  ///< images of a batch; with shards: on each of them
+  int shard = 0;      ///< of `shards` processes, which read the same epochs together
+  int shards = 1;
   bool shuffle = false;    ///< another order each epoch
   std::uint64_t seed = 0;  ///< of order and augmentation
   int workers = 1;         ///< threads that prepare batches; 0: the caller's own
@@ -38,7 +44,10 @@ struct LoaderOptions {
 /// Reads a data set in batches, ahead of the training step. An image is transformed with random numbers that
 /// depend on (seed, epoch, image) alone, so the batches do not depend on the number of workers.
 ///   for (const Batch<float>& batch : loader.epoch(3)) ..
-/// Memory is taken once, in the constructor. One epoch can be read at a time.
+/// With shards, batch k of all of them together is batch k of one loader with `shards` times the batch: every
+/// image is in one shard. Shares of the last batch differ by one image at most; a last batch of fewer images
+/// than shards is made part of the one before it, so that all shards have the same number of batches, none of
+/// them empty. Memory is taken once, in the constructor. One epoch can be read at a time.
 template <Scalar T>
 class Loader {
  public:
@@ -52,11 +61,17 @@ class Loader {
                              " is needed");
     };
     at_least(options_.batch, 1, "batch"), at_least(options_.workers, 0, "workers"),
-        at_least(options_.prefetch, 0, "prefetch");
+        at_least(options_.prefetch, 0, "prefetch"), at_least(options_.shards, 1, "shards"),
+        at_least(options_.shard, 0, "shard");
+    require<ArgumentError>(options_.shard < options_.shards, "Loader: there is no shard ", options_.shard,
+                           " of ", options_.shards);
     require<ArgumentError>(data_.size() > 0, "Loader: data set ", printable(data_.name), " has no images");
+    require<ArgumentError>(data_.size() >= options_.shards, "Loader: ", data_.size(), " images for ",
+                           options_.shards, " shards; each needs one");
     require<ArgumentError>(batches() > 0, "Loader: drop_last leaves no batch of ", options_.batch, " from ",
                            data_.size(), " images");
-    const Index rows = std::min(options_.batch, data_.size());
+    Index rows = 0;
+    for (const Index number : {Index{0}, batches() - 1}) rows = std::max(rows, range(number).size());
     slots_.resize(static_cast<std::size_t>(options_.workers + options_.prefetch + 1));
     for (Slot& slot : slots_)
       slot.batch = {Tensor<T>(data_.images.shape().with(0, rows)), Tensor<std::int64_t>({rows})};
@@ -69,10 +84,11 @@ class Loader {
   const LoaderOptions& options() const { return options_; }
   /// Batches of an epoch.
   Index batches() const {
-    return options_.drop_last ? data_.size() / options_.batch : ceil_div(data_.size(), options_.batch);
+    const Index full = data_.size() / whole_batch(), rest = data_.size() % whole_batch();
+    return full + (!options_.drop_last && rest >= options_.shards);
   }
-  /// Images of an epoch.
-  Index size() const { return options_.drop_last ? batches() * options_.batch : data_.size(); }
+  /// Images of an epoch, on all shards together.
+  Index size() const { return options_.drop_last ? batches() * whole_batch() : data_.size(); }
 
   /// Starts reading. Throws ArgumentError while another epoch of this loader is being read.
   Epoch epoch(Index number) { return Epoch(*this, number); }
@@ -83,6 +99,19 @@ class Loader {
     bool ready = false;
     std::exception_ptr error;
   };
+
+  /// Where a batch of this shard lies in the epoch's order.
+  struct Range {
+    Index begin, end, total;
+    Index size() const { return end - begin; }
+  };
+  Index whole_batch() const { return options_.batch * options_.shards; }
+  Range range(Index number) const {
+    const Index begin = number * whole_batch();
+    const Index total = (number == batches() - 1 ? size() : begin + whole_batch()) - begin;
+    return {begin + total * options_.shard / options_.shards,
+            begin + total * (options_.shard + 1) / options_.shards, total};
+  }
 
   Index channels() const {
     check_dataset(data_);
@@ -102,7 +131,7 @@ class Loader {
   void fill(Slot& slot, Index number, std::vector<std::uint8_t>& changed) const {
     const Shape& shape = data_.images.shape();
     const Index height = shape[1], width = shape[2], values = shape.product(1, 4);
-    const Index begin = number * options_.batch, end = std::min(begin + options_.batch, data_.size());
+    const auto [begin, end, total] = range(number);
     for (Index i = begin; i < end; ++i) {
       const Index index = order_[static_cast<std::size_t>(i)];
       const std::uint8_t* image = data_.images.data() + index * values;
@@ -168,9 +197,9 @@ class Loader<T>::Epoch {
         std::rethrow_exception(std::exchange(slot.error, nullptr));
       }
     }
-    const Index begin = given_ * loader_.options_.batch;
-    const Index rows = std::min(loader_.options_.batch, loader_.data_.size() - begin);
-    current_ = {slot.batch.images.alias_rows(0, rows), slot.batch.labels.alias_rows(0, rows), given_++};
+    const Range range = loader_.range(given_);
+    current_ = {slot.batch.images.alias_rows(0, range.size()), slot.batch.labels.alias_rows(0, range.size()),
+                given_++, range.total};
     return &current_;
   }
 
