@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Everything. docs/architecture.md says what lies where.
 #pragma once
+#include "gram/core/communicator.hpp"
 #include "gram/core/device.hpp"
 #include "gram/core/error.hpp"
 #include "gram/core/gradient_sink.hpp"
@@ -156,10 +157,13 @@
 
 #include "gram/train/build_info.hpp"
 #include "gram/train/csv_log.hpp"
+#include "gram/train/data_parallel.hpp"
 #include "gram/train/epoch.hpp"
 #include "gram/train/meter.hpp"
+#include "gram/train/peer_communicator.hpp"
 #include "gram/train/progress.hpp"
 #include "gram/train/repeat.hpp"
+#include "gram/train/socket_communicator.hpp"
 
 // last: it names what the others declare
 #include "gram/compiled.hpp"

@@ -5,6 +5,7 @@
 #include "gram/loss/cross_entropy.hpp"
 #include "gram/nn/module.hpp"
 #include "gram/optim/clip.hpp"
+#include "gram/train/data_parallel.hpp"
 #include "gram/train/meter.hpp"
 #include "gram/train/progress.hpp"
 #include "gram/train/repeat.hpp"
@@ -12,11 +13,12 @@
 namespace gram {
 
 struct EpochOptions {
-  Index epoch = 1, epochs = 1;   ///< counted from 1
-  Index max_steps = 0;           ///< end after so many steps; 0: the whole data set
-  double max_norm = 0;           ///< clip the norm of all gradients; 0: do not
-  Progress* progress = nullptr;  ///< shows a line while it runs
-  bool graphs = true;            ///< on a GPU: replay a captured step, see Repeat
+  Index epoch = 1, epochs = 1;       ///< counted from 1
+  Index max_steps = 0;               ///< end after so many steps; 0: the whole data set
+  double max_norm = 0;               ///< clip the norm of all gradients; 0: do not
+  Progress* progress = nullptr;      ///< shows a line while it runs
+  bool graphs = true;                ///< on a GPU: replay a captured step, see Repeat; not with `parallel`
+  DataParallel* parallel = nullptr;  ///< adds up the gradients of several processes
 };
 
 /// Trains for one pass over the loader's data, on the model's device, and returns what was seen. A step is:
@@ -31,12 +33,13 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
   const Clock::time_point start = Clock::now();
   train(model);
   Meter meter;
-  Repeat<T> repeat(device_of(model), options.graphs);
+  Repeat<T> repeat(device_of(model), options.graphs && !options.parallel);
   const auto train_step = [&](const Batch<T>& batch) {
     const std::vector<Tensor<T>> logits = model(batch.images);
     const Tensor<T> objective = loss(logits, batch);
     optimizer.zero_grad();
-    backward(objective);
+    backward(options.parallel ? objective * batch.share() : objective);
+    if (options.parallel) options.parallel->finish();
     if (options.max_norm > 0) clip_grad_norm(optimizer.parameters(), options.max_norm);
     optimizer.step();
     meter.add(objective, logits, batch.labels);

@@ -26,12 +26,12 @@ class Repeat {
                 Tensor<std::int64_t>(batch.labels.shape(), device_)};
       images_ = cuda::Upload(device_, bytes(batch.images));
       labels_ = cuda::Upload(device_, bytes(batch.labels));
-    } else if (!(batch.images.shape() == batch_.images.shape())) {
-      return step(Batch<T>{batch.images.to(device_), batch.labels.to(device_), batch.number});
+    } else if (!(batch.images.shape() == batch_.images.shape()) || batch.total != batch_.total) {
+      return step(Batch<T>{batch.images.to(device_), batch.labels.to(device_), batch.number, batch.total});
     }
     images_.copy(batch.images.data(), batch_.images.data(), bytes(batch.images));
     labels_.copy(batch.labels.data(), batch_.labels.data(), bytes(batch.labels));
-    batch_.number = batch.number;
+    batch_.number = batch.number, batch_.total = batch.total;
     if (first || !graphs_) return step(batch_);
     if (!graph_) graph_ = cuda::capture(device_, [&] { step(batch_); });
     graph_.replay();
