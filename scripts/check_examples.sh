@@ -24,6 +24,9 @@ at_least train_by_name 13 "$work/named"
 "$examples/train_explicit_resnet" --epochs 1 --steps 30 --batch 64 > "$work/explicit" 2> /dev/null
 grep -q '^layer1.0.conv2.att ' "$work/explicit" || { cat "$work/explicit"; exit 1; }
 
+scripts/launch.py -n 2 "$examples/train_parallel" --epochs 1 --steps 60 --batch 64 > "$work/parallel" 2> /dev/null
+at_least train_parallel 20 "$work/parallel"
+
 "$examples/demo" 1 400 "$work/curves.png" > "$work/demo" 2> /dev/null
 grep -q 'three Gramian heads' "$work/demo" && [ -s "$work/curves.png" ] || { cat "$work/demo"; exit 1; }
 

@@ -4,7 +4,8 @@
 
 Each process finds its number, the number of processes and a folder to meet in in GRAM_RANK, GRAM_SIZE and
 GRAM_RENDEZVOUS; SocketCommunicator reads them. Processors are shared out through OMP_NUM_THREADS unless that is set.
-When a process fails the others get a few seconds to end by themselves, and the exit status is that of the first failure.
+When a process fails the others get a few seconds to end by themselves. The exit status is the largest of all, 128 + n
+for a process that signal n has ended.
 """
 import argparse
 import os
@@ -34,6 +35,9 @@ def main() -> int:
             for rank in range(options.processes):
                 processes.append(subprocess.Popen(options.command, env=dict(environment, GRAM_RANK=str(rank))))
             return wait(processes, options.grace)
+        except OSError as error:
+            print(f"launch.py: {error}", file=sys.stderr)
+            return 127
         finally:
             for process in processes:
                 if process.poll() is None:
@@ -41,21 +45,22 @@ def main() -> int:
 
 
 def wait(processes: list, grace: float) -> int:
-    running, status, end = dict(enumerate(processes)), 0, None
+    running, statuses, end = dict(enumerate(processes)), [], None
     while running and (end is None or time.monotonic() < end):
         for rank, process in list(running.items()):
             code = process.poll()
             if code is None:
                 continue
             del running[rank]
-            if code != 0 and status == 0:
-                status, end = (code if code > 0 else 128 - code), time.monotonic() + grace
+            if code != 0:
+                statuses.append(code if code > 0 else 128 - code)
+                end = end or time.monotonic() + grace
                 reason = f"exit status {code}" if code > 0 else signal.Signals(-code).name
                 print(f"launch.py: rank {rank} ended with {reason}", file=sys.stderr, flush=True)
         time.sleep(0.02)
     for rank in running:
         print(f"launch.py: rank {rank} did not end by itself", file=sys.stderr, flush=True)
-    return status
+    return max(statuses, default=0)
 
 
 if __name__ == "__main__":

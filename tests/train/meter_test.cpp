@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/train/meter.hpp"
 
+#include "ranks.hpp"
 #include "support.hpp"
 
 using namespace gram;
@@ -15,6 +16,20 @@ TEST_CASE("a meter weighs batches by their size and aggregates heads by the sum 
   CHECK(meter.loss() == doctest::Approx(2.0));
   CHECK(meter.images() == 3);
   CHECK(meter.accuracy() == doctest::Approx(2.0 / 3));
+}
+
+TEST_CASE("a meter can be made that of all processes") {
+  test::on_ranks(3, [](Communicator& communicator) {
+    Meter meter;
+    const Tensor<float> z({1, 2}, {1, 0});
+    for (int i = 0; i <= communicator.rank(); ++i)  // 1, 2 and 3 images
+      meter.add<float>(communicator.rank(), {z, z},
+                       Tensor<std::int64_t>({1}, {communicator.rank() == 2 ? 1 : 0}));
+    meter.all_reduce(communicator);
+    require<Error>(meter.images() == 6 && std::abs(meter.loss() - 8.0 / 6) < 1e-12 &&
+                       meter.accuracy() == 0.5 && meter.head_accuracy() == std::vector<double>{0.5, 0.5},
+                   "images ", meter.images(), ", loss ", meter.loss(), ", accuracy ", meter.accuracy());
+  });
 }
 
 TEST_CASE("logits that do not match the labels are refused") {

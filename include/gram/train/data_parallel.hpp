@@ -63,6 +63,7 @@ class DataParallel {
   /// or where two checkpointed functions use one parameter; then finish() sends them.
   void set_overlap(bool on) { overlap_ = on; }
 
+  Communicator& communicator() const { return communicator_; }
   Index buckets() const { return static_cast<Index>(buckets_.size()); }
   /// Buckets of the last step that were sent before finish() was called.
   Index early_buckets() const { return static_cast<Index>(early_); }

@@ -22,7 +22,8 @@ struct EpochOptions {
 };
 
 /// Trains for one pass over the loader's data, on the model's device, and returns what was seen. A step is:
-/// logits of all heads, loss, gradients, update.
+/// logits of all heads, loss, gradients, update. On several processes (options.parallel, and a loader with
+/// shards) it returns what all have seen.
 ///   loss(logits, batch)  -> Tensor<T>, a scalar
 ///   learning_rate(step)  -> double, for step 0, 1, .. of the whole training
 template <Scalar T, class Model, class Optimizer, class Loss, class Schedule>
@@ -60,14 +61,16 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
                               .head_accuracy = meter.head_accuracy(),
                               .learning_rate = optimizer.lr()});
   }
+  if (options.parallel) meter.all_reduce(options.parallel->communicator());
   return meter;
 }
 
 /// Evaluates a model on its device, with running statistics and without dropout. The prediction is the argmax
 /// of the sum of the heads' logits, the loss the cross-entropy of that sum (the released code's validation).
-/// The model is left in training mode.
+/// The model is left in training mode. With a communicator, whose processes read the shards of the data, it
+/// returns what all have seen.
 template <Scalar T, class Model>
-Meter evaluate(Model& model, Loader<T>& loader, bool graphs = true) {
+Meter evaluate(Model& model, Loader<T>& loader, bool graphs = true, Communicator* communicator = nullptr) {
   const NoGrad off;
   eval(model);
   Meter meter;
@@ -80,6 +83,7 @@ Meter evaluate(Model& model, Loader<T>& loader, bool graphs = true) {
       meter.add(cross_entropy(sum, batch.labels), logits, batch.labels);
     });
   train(model);
+  if (communicator) meter.all_reduce(*communicator);
   return meter;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "gram/core/communicator.hpp"
 #include "gram/cuda/meter.hpp"
 #include "gram/tensor/tensor.hpp"
 
@@ -58,6 +59,19 @@ class Meter {
       }
       correct_ += std::max_element(sum.begin(), sum.end()) - sum.begin() == label;
     }
+  }
+
+  /// Makes this what all processes have seen together; each must have seen as many heads.
+  void all_reduce(Communicator& communicator) {
+    const Counts counts = there();
+    on_device_ = {};
+    loss_ += counts.loss;
+    images_ += static_cast<Index>(counts.images), correct_ += static_cast<Index>(counts.correct);
+    for (std::size_t h = 0; h < head_correct_.size() && h < Counts::most_heads; ++h)
+      head_correct_[h] += static_cast<Index>(counts.head_correct[h]);
+    communicator.all_reduce(&images_, 1), communicator.all_reduce(&correct_, 1);
+    communicator.all_reduce(&loss_, 1);
+    communicator.all_reduce(head_correct_.data(), static_cast<Index>(head_correct_.size()));
   }
 
   Index images() const { return images_ + static_cast<Index>(there().images); }

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Not part of gram.hpp: whoever includes this has MPI (CMake: gram::mpi).
 #pragma once
+#if !defined(OMPI_SKIP_MPICXX)
+#define OMPI_SKIP_MPICXX 1  // bindings that MPI has since given up, and that need another library
+#endif
+#if !defined(MPICH_SKIP_MPICXX)
+#define MPICH_SKIP_MPICXX 1
+#endif
 #include <mpi.h>
 
 #include <chrono>

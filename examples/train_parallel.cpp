@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Trains a GA-ResNet-29 on several processes, each with its share of every batch; the network they learn is
+// that of one process with the whole batch.
+//   scripts/launch.py -n 2 build/release/examples/train_parallel --epochs 2
+//   mpirun -n 2 build/release/examples/train_parallel --epochs 2                 (built where there is MPI)
+#include <cstdio>
+#include <cstdlib>
+
+#include "gram/gram.hpp"
+#include "options.hpp"
+#if defined(GRAM_MPI)
+#include "gram/train/mpi_communicator.hpp"
+#endif
+
+using namespace gram;
+
+/// The processes that scripts/launch.py or mpirun has started; this one alone without them.
+std::unique_ptr<Communicator> connect() {
+#if defined(GRAM_MPI)
+  if (!std::getenv("GRAM_SIZE")) return std::make_unique<MpiCommunicator>();
+#endif
+  return std::make_unique<SocketCommunicator>();
+}
+
+int main(int argc, char** argv) try {
+  const examples::Options o = examples::parse(argc, argv, "Trains a GA-ResNet-29 on several processes.",
+                                              {.epochs = 10, .batch = 128, .learning_rate = 0.1});
+  if (o.threads) set_threads(o.threads);
+  const std::unique_ptr<Communicator> communicator = connect();
+  const int rank = communicator->rank(), ranks = communicator->size();
+  const bool first = rank == 0;
+
+  // Data: all processes have it, and read different parts of each batch. --batch counts the images of all.
+  const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
+  const Dataset test_set = open_dataset(o.data, o.folder, Split::test, {.count = 10000});
+  const ChannelStatistics statistics = channel_statistics(train_set.images);
+  Loader<float> train_loader(train_set, {.batch = o.batch / ranks,
+                                         .shard = rank,
+                                         .shards = ranks,
+                                         .shuffle = true,
+                                         .seed = o.seed,
+                                         .transform = {.normalize = statistics}});
+  Loader<float> test_loader(
+      test_set, {.batch = 250, .shard = rank, .shards = ranks, .transform = {.normalize = statistics}});
+
+  // Model: that of rank 0 everywhere, with batch norms over the whole batch.
+  Rng rng(o.seed);
+  GaCifar<float> model({.classes = train_set.classes, .heads = o.heads}, rng);
+  share_batch_statistics(model, communicator.get());
+  DataParallel parallel(model, *communicator);
+  Sgd<float> optimizer(named_parameters<float>(model),
+                       {.lr = o.learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
+  const Index steps = o.steps ? std::min(o.steps, train_loader.batches()) : train_loader.batches();
+  const OneCycleSchedule schedule{.max_lr = o.learning_rate, .total_steps = o.epochs * steps};
+  const auto loss = [&](const std::vector<Tensor<float>>& logits, const Batch<float>& batch) {
+    return gramian_loss(logits, batch.labels, {.lambda = o.lambda});
+  };
+
+  if (first)
+    std::printf("GA-ResNet-29 on %d processes, %lld images of each batch on every one\n", ranks,
+                static_cast<long long>(o.batch / ranks));
+  Progress progress;
+  for (Index epoch = 1; epoch <= o.epochs; ++epoch) {
+    train_epoch(model, train_loader, optimizer, loss, schedule,
+                {.epoch = epoch,
+                 .epochs = o.epochs,
+                 .max_steps = o.steps,
+                 .progress = first ? &progress : nullptr,
+                 .parallel = &parallel});
+    const Meter test = evaluate(model, test_loader, true, communicator.get());
+    if (first)
+      std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
+                  test.loss(), 100 * test.accuracy());
+    std::fflush(stdout);
+  }
+} catch (const Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.what());
+  return 1;
+}
