@@ -51,9 +51,10 @@ void check_sums(int size, Index count) {
 TEST_CASE_TEMPLATE("all_reduce adds in the order of the ranks, with the same bits on each", T, float, double,
                    bf16, std::int64_t) {
   for (const int size : {1, 2, 3, 5})
-    for (const Index count : {1, 7, 2000, 40001}) check_sums<T>(size, count);
-  check_sums<T>(3, 1000003);  // several rounds of slices, the last one short
+    for (const Index count : {1, 7, 2000, 10001}) check_sums<T>(size, count);
 }
+
+TEST_CASE("long sums take several rounds of slices, the last one short") { check_sums<double>(3, 150001); }
 
 TEST_CASE("operations run in order, in the background, and a request can be waited for twice") {
   on_ranks(3, [](Communicator& communicator) {
