@@ -74,7 +74,7 @@ class Launcher(unittest.TestCase):
         self.assertIn("/nowhere/program", done.stderr)
 
 
-kind, program, mpiexec = (sys.argv[1:4] + [None])[:3]
+kind, program, mpiexec = (sys.argv[1:] + [""])[:3]
 if kind == "mpi" and not mpiexec:
     print("skipped: MPI is absent (Debian: libopenmpi-dev, openmpi-bin)")
     sys.exit(SKIPPED)

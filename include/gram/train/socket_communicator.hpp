@@ -40,10 +40,11 @@ class FileDescriptor {
 
 struct SocketCommunicatorOptions {
   int rank = 0, size = 1;
-  std::string folder = {};       ///< where the processes find each other's sockets; of this run alone
-  std::string name = "default";  ///< a program with several communicators gives each its own
-  double connect_seconds = 60;   ///< how long to wait for the others to start
-  double silent_seconds = 600;   ///< how long another process may keep this one waiting
+  std::string folder = {};  ///< where the processes find each other's sockets; of this run alone
+  std::string name =
+      "default";  ///< a program with several communicators, at once or in turn, gives each its own
+  double connect_seconds = 60;  ///< how long to wait for the others to start
+  double silent_seconds = 600;  ///< how long another process may keep this one waiting
 
   /// What scripts/launch.py sets: GRAM_RANK, GRAM_SIZE, GRAM_RENDEZVOUS; one process without them. Throws
   /// ArgumentError for values that are none.
