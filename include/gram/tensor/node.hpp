@@ -12,10 +12,12 @@ namespace gram::detail {
 struct Node;
 
 /// Is told by a backward walk that the gradient of a leaf is complete: no recorded operation that uses the
-/// leaf is left.
+/// leaf is left. It must be there before these operations are recorded.
 struct LeafObserver {
   virtual ~LeafObserver() = default;
   virtual void complete() = 0;
+
+  std::atomic<int> uses = 0;  ///< by recorded operations that have not run backward
 };
 
 /// What the tape knows of a tensor: its gradient, and the operation that made it. Kept apart from the
@@ -30,7 +32,6 @@ struct Autograd {
   std::size_t bytes;                  ///< size of the gradient
   std::shared_ptr<Storage> gradient;  ///< null until something flows in
   std::shared_ptr<Node> node;         ///< null for leaves
-  std::atomic<int> uses = 0;          ///< by recorded operations that have not run backward
   LeafObserver* observer = nullptr;   ///< of a leaf
 };
 
@@ -40,7 +41,8 @@ using AutogradList = std::vector<std::shared_ptr<Autograd>>;
 struct Node {
   Node(const char* operation, AutogradList operands)
       : name(operation), inputs(std::move(operands)), order(next_order()) {
-    for (const auto& input : inputs) input->uses.fetch_add(1, std::memory_order_relaxed);
+    for (const auto& input : inputs)
+      if (input->observer) input->observer->uses.fetch_add(1, std::memory_order_relaxed);
   }
   virtual ~Node();
   Node(const Node&) = delete;
@@ -53,7 +55,7 @@ struct Node {
   /// Ends the use of the inputs; observers of leaves are told when this was the last one.
   void release_inputs(bool tell) {
     for (const auto& input : std::exchange(inputs, {}))
-      if (input->uses.fetch_sub(1, std::memory_order_relaxed) == 1 && tell && input->observer)
+      if (input->observer && input->observer->uses.fetch_sub(1, std::memory_order_relaxed) == 1 && tell)
         input->observer->complete();
   }
 
