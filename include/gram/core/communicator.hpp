@@ -48,8 +48,8 @@ class Communicator {
     std::uint64_t number_ = 0;
   };
 
-  /// values[i] = sum over the ranks of values[i], in the order of the ranks: in double for float and double,
-  /// in float for bf16, rounded once.
+  /// values[i] = sum over the ranks of values[i]. On the CPU in the order of the ranks: in double for float
+  /// and double, in float for bf16, rounded once.
   template <Summable T>
   void all_reduce(T* values, Index count, Device device = Device::cpu()) {
     start_all_reduce(values, count, device).wait();
