@@ -15,26 +15,69 @@ GRAM_KERNEL __attribute__((noinline)) void gelu_tile(Index rows, T* const* c, In
   }
 }
 
-/// Finishes and stores a tile; the last of its V vectors may be partial.
+/// Finishes and stores a tile whose columns do not fill its vectors, sum (rows, stride). Not inlined: its
+/// code would be repeated for every tile.
+template <class T>
+GRAM_KERNEL __attribute__((noinline)) void finish_ragged(const T* sum, Index stride, Index rows, T* const* c,
+                                                         Index columns, const TileEpilogue<T>& e) {
+  for (Index i = 0; i < rows; ++i, sum += stride)
+    for (Index j = 0; j < columns; j += lanes<T>) {
+      const Index n = columns - j;
+      const bool whole = n >= lanes<T>;
+      T* const p = c[i] + j;
+      vec<T> v = load(sum + j);
+      if (e.bias) v += whole ? load(e.bias + j) : load(e.bias + j, n);
+      if (e.residual) v += whole ? load(e.residual + (p - e.base)) : load(e.residual + (p - e.base), n);
+      if (e.add) v += whole ? load(p) : load(p, n);
+      if (e.relu) v = max(vec<T>{}, v);
+      whole ? store(p, v) : store(p, v, n);
+    }
+}
+
+/// Finishes and stores a tile; the last of its V vectors may be partial. Every part of the epilogue is one
+/// branch for the whole tile.
 template <int R, int V, class T>
-GRAM_INLINE void finish_tile(const vec<T> (&sum)[R][V], Index rows, T* const* c, Index columns,
+GRAM_INLINE void finish_tile(vec<T> (&sum)[R][V], Index rows, T* const* c, Index columns,
                              const TileEpilogue<T>& e) {
+  if (columns < V * lanes<T>) {
+    T copy[R * V * lanes<T>];
+#pragma GCC unroll 12
+    for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-  for (int j = 0; j < V; ++j) {
-    const Index at = j * lanes<T>, n = j + 1 < V ? lanes<T> : columns - at;
-    const vec<T> bias = !e.bias ? vec<T>{} : n >= lanes<T> ? load(e.bias + at) : load(e.bias + at, n);
+      for (int j = 0; j < V; ++j) store(copy + (i * V + j) * lanes<T>, sum[i][j]);
+    finish_ragged(copy, V * lanes<T>, rows, c, columns, e);
+  } else {
+    if (e.bias)
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) {
+        const vec<T> bias = load(e.bias + j * lanes<T>);
+#pragma GCC unroll 12
+        for (int i = 0; i < R; ++i) sum[i][j] += bias;
+      }
+    if (e.residual)
+#pragma GCC unroll 12
+      for (int i = 0; i < R; ++i) {
+        if (i >= rows) break;
+#pragma GCC unroll 4
+        for (int j = 0; j < V; ++j) sum[i][j] += load(e.residual + (c[i] - e.base) + j * lanes<T>);
+      }
+    if (e.add)
+#pragma GCC unroll 12
+      for (int i = 0; i < R; ++i) {
+        if (i >= rows) break;
+#pragma GCC unroll 4
+        for (int j = 0; j < V; ++j) sum[i][j] += load(c[i] + j * lanes<T>);
+      }
+    if (e.relu)
+#pragma GCC unroll 12
+      for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < V; ++j) sum[i][j] = max(vec<T>{}, sum[i][j]);
 #pragma GCC unroll 12
     for (int i = 0; i < R; ++i) {
       if (i >= rows) break;
-      T* p = c[i] + at;
-      vec<T> v = sum[i][j] + bias;
-      if (e.residual) {
-        const T* r = e.residual + (p - e.base);
-        v += n >= lanes<T> ? load(r) : load(r, n);
-      }
-      if (e.add) v += n >= lanes<T> ? load(p) : load(p, n);
-      if (e.relu) v = max(vec<T>{}, v);
-      n >= lanes<T> ? store(p, v) : store(p, v, n);
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) store(c[i] + j * lanes<T>, sum[i][j]);
     }
   }
   if (e.gelu) gelu_tile(rows, c, columns);
