@@ -12,7 +12,7 @@
 namespace gram {
 
 /// y = [relu or GELU](scale conv2d(x, weight, bias) + shift [+ residual]), without a gradient. The scale of
-/// an output channel is multiplied into its weights, in double. Not for use by several threads at once.
+/// an output channel is multiplied into its weights. Not for use by several threads at once.
 template <Scalar T>
 class Conv2dInference {
  public:
@@ -26,9 +26,7 @@ class Conv2dInference {
         scale_(scale),
         bias_(bias.defined() ? bias.detach() : Tensor<T>{}) {
     if (!scale.defined()) return;
-    const auto factor = converted<double>(scale), constant = converted<double>(shift);
-    const auto sum = bias_.defined() ? add(mul(factor, converted<double>(bias_)), constant) : constant;
-    bias_ = converted<T>(sum);
+    bias_ = converted<T>(bias_.defined() ? add(mul(scale, converted<A>(bias_)), shift) : shift);
   }
 
   /// x (N, H, W, C), residual (N, H', W', O) or {} -> (N, H', W', O); GELU is for 1x1 convolutions. Throws
@@ -51,10 +49,8 @@ class Conv2dInference {
   /// The weights times the scale of their output channel.
   const Tensor<T>& folded() {
     if (!scale_.defined()) return weight_;
-    if (!folded_.defined()) {
-      const auto factor = reshape(converted<double>(scale_), {-1, 1, 1, 1});
-      folded_ = converted<T>(mul(converted<double>(weight_), factor));
-    }
+    if (!folded_.defined())
+      folded_ = converted<T>(mul(converted<A>(weight_), reshape(scale_, {-1, 1, 1, 1})));
     return folded_;
   }
 
