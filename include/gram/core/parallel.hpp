@@ -27,6 +27,14 @@ inline int& thread_setting() {
 
 inline thread_local bool inside_parallel = false;
 
+/// A loop's body, whatever its type: code that depends on that type would be compiled for every loop.
+struct LoopBody {
+  const void* f;
+  void (*call)(const void* f, Index block, int worker);
+
+  void operator()(Index block, int worker) const { call(f, block, worker); }
+};
+
 }  // namespace detail
 
 /// Threads that parallel loops use; at first OMP_NUM_THREADS or the number of processors.
@@ -43,28 +51,38 @@ inline int workers(Index blocks) {
   return detail::inside_parallel ? 1 : static_cast<int>(std::clamp<Index>(blocks, 1, threads()));
 }
 
-/// f(block, worker) for every block in [0, blocks), in any order; worker numbers the thread. A nested loop,
-/// and one that starts while another thread has the helpers, runs in its caller's thread. f must not throw.
-/// Each block must write what no other block writes; then the result is the same for any number of threads.
-template <class F>
-void parallel_blocks(Index blocks, F&& f) {
+namespace detail {
+
+inline void run_blocks(Index blocks, LoopBody body) {
   const int count = workers(blocks);
   if (count == 1) {
-    for (Index b = 0; b < blocks; ++b) f(b, 0);
+    for (Index b = 0; b < blocks; ++b) body(b, 0);
     return;
   }
   std::atomic<Index> next = 0;
   const auto work = [&](int worker) {
-    detail::inside_parallel = true;
-    for (Index b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) f(b, worker);
-    detail::inside_parallel = false;
+    inside_parallel = true;
+    for (Index b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) body(b, worker);
+    inside_parallel = false;
   };
-  if (!detail::ThreadTeam::instance().run(count, work)) work(0);
+  if (!ThreadTeam::instance().run(count, work)) work(0);
+}
+
+}  // namespace detail
+
+/// f(block, worker) for every block in [0, blocks), in any order; worker numbers the thread. A nested loop,
+/// and one that starts while another thread has the helpers, runs in its caller's thread. f must not throw.
+/// Each block must write what no other block writes; then the result is the same for any number of threads.
+template <class F>
+void parallel_blocks(Index blocks, const F& f) {
+  detail::run_blocks(blocks, {&f, [](const void* body, Index block, int worker) {
+                                (*static_cast<const F*>(body))(block, worker);
+                              }});
 }
 
 /// f(begin, end) over pieces of [0, n) that are `grain` long (the last one shorter).
 template <class F>
-void parallel_for(Index n, Index grain, F&& f) {
+void parallel_for(Index n, Index grain, const F& f) {
   const Index blocks = ceil_div(n, grain);
   parallel_blocks(blocks, [&](Index b, int) { f(b * grain, std::min(n, (b + 1) * grain)); });
 }
