@@ -4,6 +4,32 @@ namespace gram::cpu::GRAM_ISA {
 /// Rows of a tile, 8 x 3 sums with AVX-512 and 4 x 3 with the 16 registers of the others.
 inline constexpr Index thin_tall = GRAM_BYTES == 64 ? 8 : 4;
 
+/// x and y folded once, in one vector: lane i holds x[i] + x[i + distance], or, where i has the bit
+/// `distance`, y[i - distance] + y[i].
+template <int distance, class V, int... I>
+GRAM_INLINE V folded_pair(V x, V y, std::integer_sequence<int, I...>) {
+  constexpr int n = static_cast<int>(sizeof...(I));
+  return __builtin_shufflevector(x, y, ((I & distance) ? n + I - distance : I)...) +
+         __builtin_shufflevector(x, y, ((I & distance) ? n + I : I + distance)...);
+}
+/// The sums of the lanes of R vectors, with the bits of sum(), that of vector r in lane r lanes / R. R is a
+/// power of two up to the lanes. One by one they would take some R times as many shuffles.
+template <int R, int distance, class V>
+GRAM_INLINE V folded(const V* v) {
+  constexpr auto lane = std::make_integer_sequence<int, static_cast<int>(GRAM_BYTES / sizeof(v[0][0]))>{};
+  if constexpr (distance == 0) {
+    return v[0];
+  } else {
+    constexpr int left = R > 1 ? R / 2 : 1;
+    V half[left];
+#pragma GCC unroll 4
+    for (int i = 0; i < left; ++i)
+      half[i] =
+          R > 1 ? folded_pair<distance>(v[i], v[R / 2 + i], lane) : v[i] + rotated<distance>(v[i], lane);
+    return folded<left, distance / 2>(half);
+  }
+}
+
 /// c(i, j) = <row i of a, row j of b>, i < R, j < W; the next W rows of b are asked for meanwhile.
 template <int R, int W, class A>
 GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc) {
@@ -34,10 +60,20 @@ GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb
       for (int j = 0; j < W; ++j) total[i][j] = fma(v, w[j], total[i][j]);
     }
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < R; ++i)
+  constexpr int n = static_cast<int>(lanes<A>);
 #pragma GCC unroll 3
-    for (int j = 0; j < W; ++j) c[i * ldc + j] = sum(total[i][j]);
+  for (int j = 0; j < W; ++j) {
+    vec<A> column[R];
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) column[i] = total[i][j];
+    if constexpr (R <= n) {
+      A sums[n];
+      store(sums, folded<R, n / 2>(column));
+      for (int i = 0; i < R; ++i) c[i * ldc + j] = sums[i * (n / R)];
+    } else {
+      for (int i = 0; i < R; ++i) c[i * ldc + j] = sum(column[i]);
+    }
+  }
 }
 template <int W, class A>
 GRAM_INLINE void dots_strip(Index m, Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc) {
