@@ -5,12 +5,15 @@
 // Everything else is compiled by an ordinary compiler and knows nothing of CUDA. Before main() starts this
 // unit fills in the tables that host code calls through; with it Device::cuda() works.
 #pragma once
+#include "gram/cuda/batch_norm.cuh"
 #include "gram/cuda/copy.cuh"
 #include "gram/cuda/elementwise.cuh"
 #include "gram/cuda/gemm.cuh"
 #include "gram/cuda/graph.cuh"
+#include "gram/cuda/layer_norm.cuh"
 #include "gram/cuda/meter.cuh"
 #include "gram/cuda/permute.cuh"
+#include "gram/cuda/pool.cuh"
 #include "gram/cuda/reduce.cuh"
 #include "gram/cuda/runtime.cuh"
 #include "gram/cuda/upload.cuh"
@@ -19,13 +22,16 @@ namespace gram::cuda {
 
 template <class T>
 void fill_in_tables() {
+  fill_in_batch_norm_tables<T>();
   fill_in_copy_tables<T>();
-  accumulate_table<T> = {accumulate<T>};
   fill_in_elementwise_tables<T>();
   fill_in_gemm_tables<T>();
+  fill_in_layer_norm_tables<T>();
   fill_in_meter_tables<T>();
   fill_in_permute_tables<T>();
+  fill_in_pool_tables<T>();
   fill_in_reduce_tables<T>();
+  accumulate_table<T> = {accumulate<T>};
 }
 
 inline const bool registered = [] {

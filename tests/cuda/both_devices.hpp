@@ -45,6 +45,22 @@ double device_distance(const F& f, const std::vector<Tensor<T>>& inputs) {
   return largest;
 }
 
+/// The same for the gradient with respect to x after two backward passes, the second of which adds to the
+/// first.
+template <Scalar T, class F>
+double added_gradient_distance(const F& f, const Tensor<T>& x) {
+  const auto gradient = [&](Device device) {
+    Tensor<T> there = x.to(device).clone();
+    there.set_requires_grad();
+    for (std::uint64_t pass = 0; pass < 2; ++pass) {
+      const Tensor<T> y = f(there);
+      backward(y, converted<T>(randn<float>(y.shape(), pass)).to(device));
+    }
+    return there.grad().to(Device::cpu());
+  };
+  return distance(gradient(Device::cuda()), gradient(Device::cpu()));
+}
+
 /// Random inputs of the given shapes.
 template <Scalar T>
 std::vector<Tensor<T>> random_inputs(std::initializer_list<Shape> shapes, std::uint64_t seed = 1) {

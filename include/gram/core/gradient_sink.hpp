@@ -9,7 +9,7 @@ template <class T>
 struct GradientSink {
   T* data = nullptr;
   bool add = false;
-  explicit operator bool() const { return data != nullptr; }
+  constexpr explicit operator bool() const { return data != nullptr; }
 };
 
 }  // namespace gram

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Maximum over windows, as host code calls it; max_pool.cuh computes.
+// Maximum over windows, as host code calls it; pool.cuh computes.
 #pragma once
 #include "gram/core/device.hpp"
 #include "gram/core/gradient_sink.hpp"
