@@ -15,6 +15,7 @@
 #include "gram/cuda/permute.cuh"
 #include "gram/cuda/pool.cuh"
 #include "gram/cuda/reduce.cuh"
+#include "gram/cuda/resize.cuh"
 #include "gram/cuda/runtime.cuh"
 #include "gram/cuda/upload.cuh"
 
@@ -31,6 +32,7 @@ void fill_in_tables() {
   fill_in_permute_tables<T>();
   fill_in_pool_tables<T>();
   fill_in_reduce_tables<T>();
+  fill_in_resize_tables<T>();
   accumulate_table<T> = {accumulate<T>};
 }
 

@@ -5,7 +5,6 @@
 // read it, in a fixed order.
 #pragma once
 #include <algorithm>
-#include <cmath>
 
 #include "gram/core/device.hpp"
 #include "gram/core/gradient_sink.hpp"
@@ -28,8 +27,12 @@ struct AxisTap {
 template <class A>
 class AxisTaps {
  public:
-  explicit AxisTaps(const ResampleAxis& axis) : AxisTaps(axis.in, axis.out, widest_window(axis)) {
-    for (Index o = 0; o < out; ++o) set(axis, o);
+  explicit AxisTaps(const ResampleAxis& axis) : AxisTaps(axis.in, axis.out, axis.widest_window()) {
+    for (Index o = 0; o < out; ++o) {
+      const ResampleTap tap = axis.tap(o);
+      begin_[o] = tap.begin, count_[o] = tap.count;
+      for (Index k = 0; k < tap.count; ++k) weight_[o * width_ + k] = static_cast<A>(tap.weight(k));
+    }
   }
   /// The windows of the gradient: input position i gathers from every o whose window holds i.
   static AxisTaps transposed(const ResampleAxis& axis) {
@@ -59,60 +62,6 @@ class AxisTaps {
         if (count_[i] == 0) begin_[i] = o;
         weight_[i * width_ + count_[i]++] = taps.weight_[o * taps.width_ + k];
       }
-  }
-
-  static Index widest_window(const ResampleAxis& axis) {
-    using enum ResampleAxis::Kind;
-    switch (axis.kind) {
-      case window:
-      case window_with_pad:
-        return axis.kernel;
-      case adaptive:
-        return ceil_div(axis.in, axis.out) + 1;
-      case nearest:
-        return 1;
-      default:
-        return 2;
-    }
-  }
-  void set(const ResampleAxis& axis, Index o) {
-    using enum ResampleAxis::Kind;
-    switch (axis.kind) {
-      case window:
-      case window_with_pad: {
-        const Index first = o * axis.stride - axis.padding,
-                    end = std::min(first + axis.kernel, in + axis.padding);
-        const Index inside = std::min(end, in) - std::max<Index>(first, 0);
-        return mean(o, std::max<Index>(first, 0), inside, axis.kind == window ? inside : end - first);
-      }
-      case adaptive: {
-        const Index first = o * in / out, end = ceil_div((o + 1) * in, out);
-        return mean(o, first, end - first, end - first);
-      }
-      case nearest: {  // the scale in float and this order of operations, to choose the same position as
-                       // PyTorch
-        const float scale = static_cast<float>(in) / static_cast<float>(out);
-        return mean(o, std::min(in - 1, static_cast<Index>(static_cast<float>(o) * scale)), 1, 1);
-      }
-      case bilinear:
-        return between(o, std::max(0.0, (static_cast<double>(o) + 0.5) * static_cast<double>(in) /
-                                                static_cast<double>(out) -
-                                            0.5));
-      case align_corners:
-        return between(o, out > 1 ? static_cast<double>(o * (in - 1)) / static_cast<double>(out - 1) : 0.0);
-    }
-  }
-  void mean(Index o, Index first, Index n, Index divisor) {
-    begin_[o] = first, count_[o] = n;
-    std::fill_n(weight_ + o * width_, n, static_cast<A>(1.0 / static_cast<double>(divisor)));
-  }
-  void between(Index o, double position) {
-    const Index first = std::min(in - 1, static_cast<Index>(position));
-    const double share = position - static_cast<double>(first);
-    begin_[o] = first, count_[o] = first + 1 < in ? 2 : 1;
-    A* const w = weight_ + o * width_;
-    w[0] = static_cast<A>(count_[o] == 2 ? 1 - share : 1.0);
-    if (count_[o] == 2) w[1] = static_cast<A>(share);
   }
 
   Index width_;
