@@ -8,6 +8,7 @@
 #include "gram/cuda/batch_norm.cuh"
 #include "gram/cuda/copy.cuh"
 #include "gram/cuda/elementwise.cuh"
+#include "gram/cuda/explicit_attention.cuh"
 #include "gram/cuda/gemm.cuh"
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/layer_norm.cuh"
@@ -26,6 +27,7 @@ void fill_in_tables() {
   fill_in_batch_norm_tables<T>();
   fill_in_copy_tables<T>();
   fill_in_elementwise_tables<T>();
+  fill_in_explicit_attention_tables<T>();
   fill_in_gemm_tables<T>();
   fill_in_layer_norm_tables<T>();
   fill_in_meter_tables<T>();
