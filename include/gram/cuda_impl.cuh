@@ -13,6 +13,7 @@
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/layer_norm.cuh"
 #include "gram/cuda/meter.cuh"
+#include "gram/cuda/optimizer.cuh"
 #include "gram/cuda/permute.cuh"
 #include "gram/cuda/pool.cuh"
 #include "gram/cuda/reduce.cuh"
@@ -31,6 +32,7 @@ void fill_in_tables() {
   fill_in_gemm_tables<T>();
   fill_in_layer_norm_tables<T>();
   fill_in_meter_tables<T>();
+  fill_in_optimizer_tables<T>();
   fill_in_permute_tables<T>();
   fill_in_pool_tables<T>();
   fill_in_reduce_tables<T>();

@@ -3,6 +3,9 @@
 // state are arrays of n elements; values are accum_t<T>: the parameter's own for float and double, its master
 // copy for bf16.
 #pragma once
+#include <cmath>
+#include <span>
+
 #include "gram/core/device.hpp"
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
@@ -62,6 +65,17 @@ void adamw(Cpu, T* parameter, accum_t<T>* values, const T* gradient, accum_t<T>*
   });
 }
 
+/// The same for several parameters.
+template <class T>
+void sgd(Cpu device, std::span<const OptimizerItem<T, SgdStep<accum_t<T>>>> items) {
+  for (const auto& i : items) sgd(device, i.parameter, i.values, i.gradient, i.state[0], i.n, i.step);
+}
+template <class T>
+void adamw(Cpu device, std::span<const OptimizerItem<T, AdamWStep<accum_t<T>>>> items) {
+  for (const auto& i : items)
+    adamw(device, i.parameter, i.values, i.gradient, i.state[0], i.state[1], i.n, i.step);
+}
+
 /// Sum of x^2 in double, pieces in order.
 template <class T>
 double sum_squares(Cpu, const T* x, Index n) {
@@ -79,6 +93,20 @@ void scale(Cpu, T* x, double factor, Index n) {
   const auto& table = cpu::optimizer_table<T>();
   parallel_for(n, grain,
                [&](Index i, Index end) { table.scale(end - i, x + i, static_cast<accum_t<T>>(factor)); });
+}
+
+/// norm = root of the sum of all squares; then all gradients times min(1, max_norm / (norm + 1e-6)).
+template <class T>
+void clip_gradients(Cpu device, std::span<const GradientSpan<T>> gradients,
+                    std::span<const GradientSpan<accum_t<T>>> wide, double max_norm, double* norm) {
+  double squares = 0;
+  for (const auto& g : gradients) squares += sum_squares(device, g.data, g.n);
+  for (const auto& g : wide) squares += sum_squares(device, g.data, g.n);
+  *norm = std::sqrt(squares);
+  const double factor = max_norm / (*norm + 1e-6);
+  if (factor >= 1) return;
+  for (const auto& g : gradients) scale(device, g.data, factor, g.n);
+  for (const auto& g : wide) scale(device, g.data, factor, g.n);
 }
 
 }  // namespace gram::kernels

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Steps of the optimisers, as host code calls them; optimizer.cuh computes.
+// Steps of the optimisers and clipping, as host code calls them; optimizer.cuh and clip.cuh compute.
 #pragma once
+#include <span>
+
 #include "gram/core/device.hpp"
-#include "gram/core/scalar.hpp"
-#include "gram/core/shape.hpp"
 #include "gram/kernels/optimizer.hpp"
 
 namespace gram::cuda {
 
 template <class T>
 struct OptimizerTable {
-  void (*sgd)(Cuda, T* parameter, accum_t<T>* values, const T* gradient, accum_t<T>* momentum_buffer, Index n,
-              const SgdStep<accum_t<T>>& step);
-  void (*adamw)(Cuda, T* parameter, accum_t<T>* values, const T* gradient, accum_t<T>* m, accum_t<T>* v,
-                Index n, const AdamWStep<accum_t<T>>& step);
-  double (*sum_squares)(Cuda, const T* x, Index n);
-  void (*scale)(Cuda, T* x, double factor, Index n);
+  using A = accum_t<T>;
+  void (*sgd)(Cuda, std::span<const kernels::OptimizerItem<T, SgdStep<A>>> items);
+  void (*adamw)(Cuda, std::span<const kernels::OptimizerItem<T, AdamWStep<A>>> items);
+  void (*clip)(Cuda, std::span<const kernels::GradientSpan<T>> gradients,
+               std::span<const kernels::GradientSpan<A>> wide, double max_norm, double* norm);
 };
 template <class T>
 inline OptimizerTable<T> optimizer_table{};
@@ -25,22 +24,17 @@ inline OptimizerTable<T> optimizer_table{};
 namespace gram::kernels {
 
 template <class T>
-void sgd(Cuda device, T* parameter, accum_t<T>* values, const T* gradient, accum_t<T>* momentum_buffer,
-         Index n, const SgdStep<accum_t<T>>& step) {
-  return cuda::optimizer_table<T>.sgd(device, parameter, values, gradient, momentum_buffer, n, step);
+void sgd(Cuda device, std::span<const OptimizerItem<T, SgdStep<accum_t<T>>>> items) {
+  cuda::optimizer_table<T>.sgd(device, items);
 }
 template <class T>
-void adamw(Cuda device, T* parameter, accum_t<T>* values, const T* gradient, accum_t<T>* m, accum_t<T>* v,
-           Index n, const AdamWStep<accum_t<T>>& step) {
-  return cuda::optimizer_table<T>.adamw(device, parameter, values, gradient, m, v, n, step);
+void adamw(Cuda device, std::span<const OptimizerItem<T, AdamWStep<accum_t<T>>>> items) {
+  cuda::optimizer_table<T>.adamw(device, items);
 }
 template <class T>
-double sum_squares(Cuda device, const T* x, Index n) {
-  return cuda::optimizer_table<T>.sum_squares(device, x, n);
-}
-template <class T>
-void scale(Cuda device, T* x, double factor, Index n) {
-  return cuda::optimizer_table<T>.scale(device, x, factor, n);
+void clip_gradients(Cuda device, std::span<const GradientSpan<T>> gradients,
+                    std::span<const GradientSpan<accum_t<T>>> wide, double max_norm, double* norm) {
+  cuda::optimizer_table<T>.clip(device, gradients, wide, max_norm, norm);
 }
 
 }  // namespace gram::kernels

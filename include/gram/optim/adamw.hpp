@@ -25,10 +25,11 @@ class AdamW : public Optimizer<T> {
         options_(options) {}
 
   void step() {
-    this->for_each_gradient([&]<Scalar P>(const NamedParameter<P>& p, const Tensor<P>& gradient, auto& slot) {
-      using A = accum_t<P>;
-      const double t = static_cast<double>(slot.steps.item()), lr = this->lr() * p.lr_factor;
-      const AdamWStep<A> step{.beta1 = static_cast<A>(options_.beta1),
+    using A = accum_t<T>;
+    this->template update_all<AdamWStep>(
+        [this](const auto& p, double t) {
+          const double lr = this->lr() * p.lr_factor;
+          return AdamWStep<A>{.beta1 = static_cast<A>(options_.beta1),
                               .share1 = static_cast<A>(1 - options_.beta1),
                               .beta2 = static_cast<A>(options_.beta2),
                               .share2 = static_cast<A>(1 - options_.beta2),
@@ -36,11 +37,8 @@ class AdamW : public Optimizer<T> {
                               .step = static_cast<A>(lr / (1 - std::pow(options_.beta1, t))),
                               .correction = static_cast<A>(1 / std::sqrt(1 - std::pow(options_.beta2, t))),
                               .epsilon = static_cast<A>(options_.epsilon)};
-      on(p.value.device(), [&](auto device) {
-        kernels::adamw(device, p.value.data(), slot.values.data(), gradient.data(), slot.state[0].data(),
-                       slot.state[1].data(), p.value.size(), step);
-      });
-    });
+        },
+        [](auto device, auto items) { kernels::adamw(device, items); });
   }
 
  private:

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <optional>
+#include <span>
+
+#include "gram/core/cuda_capture.hpp"
+#include "gram/core/names.hpp"
 #include "gram/cpu/optimizer.hpp"
 #include "gram/cuda/optimizer.hpp"
 #include "gram/optim/parameters.hpp"
@@ -52,7 +57,12 @@ class Optimizer {
 
   Optimizer(ParameterList<T> parameters, double lr, std::vector<const char*> state_names)
       : parameters_(std::move(parameters)), lr_(lr), state_names_(std::move(state_names)) {
+    std::optional<Device> device;
     parameters_.for_each([&]<Scalar P>(const NamedParameter<P>& p) {
+      if (!device) device = p.value.device();
+      require<ArgumentError>(*device == p.value.device(), "Optimizer: parameter ", printable(p.name),
+                             " is on ", to_text(p.value.device()), ", others are on ", to_text(*device),
+                             "; one device is needed");
       Slot slot;
       if constexpr (std::same_as<P, Wide>)
         slot.values = p.value.detach();
@@ -65,17 +75,39 @@ class Optimizer {
     });
   }
 
-  /// update(parameter, its gradient, slot) for each parameter that has a gradient, after its steps have been
-  /// counted.
-  template <class F>
-  void for_each_gradient(F&& update) {
-    auto slot = slots_.begin();
-    parameters_.for_each([&](const auto& p) {
-      if (const auto gradient = p.value.grad(); gradient.defined()) {
-        ++slot->steps.data()[0];
-        update(p, gradient, *slot);
-      }
-      ++slot;
+  /// Updates every parameter that has a gradient. Steps are counted first: numbers(parameter, t) are those of
+  /// its step t; update(device, items) does the work for all parameters of one type together. While a CUDA
+  /// graph is captured nothing is counted, but every replay counts and takes its own numbers, so that the
+  /// optimiser must stay where it is.
+  template <template <class> class Step, class Numbers, class Update>
+  void update_all(const Numbers& numbers, const Update& update) {
+    std::vector<kernels::OptimizerItem<T, Step<Wide>>> items;
+    std::vector<kernels::OptimizerItem<Wide, Step<Wide>>> wide_items;
+    Device where = Device::cpu();
+    auto next = slots_.begin();
+    parameters_.for_each([&]<Scalar P>(const NamedParameter<P>& p) {
+      Slot& slot = *next++;
+      const Tensor<P> gradient = p.value.grad();
+      if (!gradient.defined()) return;
+      where = p.value.device();
+      kernels::OptimizerItem<P, Step<Wide>> item{
+          p.value.data(), slot.values.data(), gradient.data(), {}, p.value.size(), {}, nullptr};
+      for (std::size_t i = 0; i < slot.state.size(); ++i) item.state[i] = slot.state[i].data();
+      const auto counted = [&p, &slot, numbers] {
+        return numbers(p, static_cast<double>(++slot.steps.data()[0]));
+      };
+      if (cuda::current_capture && where.kind() == Device::Kind::cuda)
+        item.live = cuda::current_capture->live(counted);
+      else
+        item.step = counted();
+      if constexpr (std::same_as<P, T>)
+        items.push_back(item);
+      else
+        wide_items.push_back(item);
+    });
+    on(where, [&](auto device) {
+      update(device, std::span<const kernels::OptimizerItem<T, Step<Wide>>>(items));
+      update(device, std::span<const kernels::OptimizerItem<Wide, Step<Wide>>>(wide_items));
     });
   }
 

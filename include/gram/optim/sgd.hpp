@@ -23,20 +23,17 @@ class Sgd : public Optimizer<T> {
       : Optimizer<T>(std::move(parameters), options.lr, names(checked(options))), options_(options) {}
 
   void step() {
-    this->for_each_gradient([&]<Scalar P>(const NamedParameter<P>& p, const Tensor<P>& gradient, auto& slot) {
-      using A = accum_t<P>;
-      const SgdStep<A> step{.lr = static_cast<A>(this->lr() * p.lr_factor),
+    using A = accum_t<T>;
+    this->template update_all<SgdStep>(
+        [this](const auto& p, double t) {
+          return SgdStep<A>{.lr = static_cast<A>(this->lr() * p.lr_factor),
                             .momentum = static_cast<A>(options_.momentum),
                             .share = static_cast<A>(1 - options_.dampening),
                             .weight_decay = static_cast<A>(options_.weight_decay * p.decay_factor),
                             .nesterov = options_.nesterov,
-                            .first = slot.steps.item() == 1};
-      A* const buffer = slot.state.empty() ? nullptr : slot.state[0].data();
-      on(p.value.device(), [&](auto device) {
-        kernels::sgd(device, p.value.data(), slot.values.data(), gradient.data(), buffer, p.value.size(),
-                     step);
-      });
-    });
+                            .first = t == 1};
+        },
+        [](auto device, auto items) { kernels::sgd(device, items); });
   }
 
  private:

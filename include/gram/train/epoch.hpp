@@ -41,7 +41,7 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
     optimizer.zero_grad();
     backward(options.parallel ? objective * batch.share() : objective);
     if (options.parallel) options.parallel->finish();
-    if (options.max_norm > 0) clip_grad_norm(optimizer.parameters(), options.max_norm);
+    if (options.max_norm > 0) clip_gradients(optimizer.parameters(), options.max_norm);
     optimizer.step();
     meter.add(objective, logits, batch.labels);
   };
