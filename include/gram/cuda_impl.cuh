@@ -5,6 +5,7 @@
 // Everything else is compiled by an ordinary compiler and knows nothing of CUDA. Before main() starts this
 // unit fills in the tables that host code calls through; with it Device::cuda() works.
 #pragma once
+#include "gram/cuda/augment.cuh"
 #include "gram/cuda/batch_norm.cuh"
 #include "gram/cuda/copy.cuh"
 #include "gram/cuda/elementwise.cuh"
@@ -25,6 +26,7 @@ namespace gram::cuda {
 
 template <class T>
 void fill_in_tables() {
+  fill_in_augment_tables<T>();
   fill_in_batch_norm_tables<T>();
   fill_in_copy_tables<T>();
   fill_in_elementwise_tables<T>();

@@ -115,8 +115,10 @@
 #include "gram/io/safetensors.hpp"
 #include "gram/io/weights.hpp"
 
+#include "gram/data/batch_mix.hpp"
 #include "gram/data/cifar.hpp"
 #include "gram/data/dataset.hpp"
+#include "gram/data/device_transform.hpp"
 #include "gram/data/files.hpp"
 #include "gram/data/idx.hpp"
 #include "gram/data/loader.hpp"

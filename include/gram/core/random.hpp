@@ -57,12 +57,12 @@ struct RandomKey {
 /// fork() gives sources that do not overlap. The state is two integers, so it can be saved and restored.
 class Rng {
  public:
-  explicit Rng(std::uint64_t seed = 0) : seed_(seed) {}
+  constexpr explicit Rng(std::uint64_t seed = 0) : seed_(seed) {}
 
   /// The key of the next random operation.
-  RandomKey key() { return {seed_, next_++}; }
+  constexpr RandomKey key() { return {seed_, next_++}; }
   /// Uniform in [0, 1).
-  double uniform() { return key().uniform(0); }
+  constexpr double uniform() { return key().uniform(0); }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Standard normal.
   double normal() { return key().normal(0); }
@@ -72,7 +72,7 @@ class Rng {
     return static_cast<Index>(uniform() * static_cast<double>(n));
   }
   /// A source whose numbers depend on this one's seed and `id` only: Rng(seed).fork(epoch).fork(index).
-  Rng fork(std::uint64_t id) const {
+  constexpr Rng fork(std::uint64_t id) const {
     const auto r = RandomKey{seed_, ~std::uint64_t{0}}.bits(id);
     return Rng((std::uint64_t{r[1]} << 32U) | r[0]);
   }

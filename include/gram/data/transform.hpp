@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // From bytes to what a network reads: random crops of padded images, mirror images, normalisation.
 #pragma once
-#include "gram/core/random.hpp"
+#include "gram/kernels/augment.hpp"
 #include "gram/tensor/tensor.hpp"
 
 namespace gram {
@@ -40,51 +40,59 @@ struct TransformOptions {
   ChannelStatistics normalize = {};  ///< y = (x / 255 - mean) / deviation; y = x / 255 when empty
 };
 
+/// What a channel of byte v becomes, (256, channels). Throws ArgumentError for statistics that are not those
+/// of `channels` channels.
+template <Scalar T>
+Tensor<T> byte_values(const ChannelStatistics& statistics, Index channels) {
+  const auto& [mean, deviation] = statistics;
+  require<ArgumentError>(
+      mean.size() == deviation.size() && (mean.empty() || static_cast<Index>(mean.size()) == channels),
+      "Transform: ", mean.size(), " means and ", deviation.size(), " deviations for ", channels, " channels");
+  Tensor<T> values({256, channels});
+  for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
+    const double m = mean.empty() ? 0 : mean[c], d = deviation.empty() ? 1 : deviation[c];
+    require<ArgumentError>(d > 0, "Transform: deviation ", d, " of channel ", c, "; it must be positive");
+    for (Index v = 0; v < 256; ++v)
+      values.data()[v * channels + static_cast<Index>(c)] = T((static_cast<double>(v) / 255 - m) / d);
+  }
+  return values;
+}
+
+namespace detail {
+
+inline void require_pad(Index pad) {
+  require<ArgumentError>(pad >= 0 && pad <= 4096, "Transform: pad of ", pad,
+                         " pixels; 0 to 4096 are possible");
+}
+
+}  // namespace detail
+
 /// Turns one image of bytes into T. Throws ArgumentError for options out of range, or statistics that are not
 /// those of `channels` channels.
 template <Scalar T>
 class Transform {
  public:
   Transform(const TransformOptions& options, Index channels)
-      : pad_(options.pad),
-        flip_(options.flip),
-        channels_(channels),
-        values_(static_cast<std::size_t>(256 * channels)) {
-    const auto& [mean, deviation] = options.normalize;
-    require<ArgumentError>(pad_ >= 0 && pad_ <= 4096, "Transform: pad of ", pad_,
-                           " pixels; 0 to 4096 are possible");
-    require<ArgumentError>(
-        mean.size() == deviation.size() && (mean.empty() || static_cast<Index>(mean.size()) == channels),
-        "Transform: ", mean.size(), " means and ", deviation.size(), " deviations for ", channels,
-        " channels");
-    for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
-      const double m = mean.empty() ? 0 : mean[c], d = deviation.empty() ? 1 : deviation[c];
-      require<ArgumentError>(d > 0, "Transform: deviation ", d, " of channel ", c, "; it must be positive");
-      for (std::size_t v = 0; v < 256; ++v)
-        values_[v * static_cast<std::size_t>(channels) + c] = T((static_cast<double>(v) / 255 - m) / d);
-    }
+      : rule_{.pad = options.pad, .flip = options.flip}, channels_(channels) {
+    detail::require_pad(options.pad);
+    values_ = byte_values<T>(options.normalize, channels);
   }
 
   /// image (H, W, C) -> out (H, W, C). Draws from rng only what the options need.
   void operator()(const std::uint8_t* image, Index height, Index width, Rng& rng, T* out) const {
-    const Index top = pad_ ? rng.below(2 * pad_ + 1) - pad_ : 0,
-                left = pad_ ? rng.below(2 * pad_ + 1) - pad_ : 0;
-    const bool mirrored = flip_ && rng.uniform() < 0.5;
+    const ImageChange change = draw_image_change(rule_, height, width, rng);
     for (Index y = 0; y < height; ++y)
       for (Index x = 0; x < width; ++x) {
-        const Index from_y = y + top, from_x = (mirrored ? width - 1 - x : x) + left;
-        const bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
-        const std::uint8_t* pixel = inside ? image + (from_y * width + from_x) * channels_ : nullptr;
-        for (Index c = 0; c < channels_; ++c)
-          *out++ = values_[static_cast<std::size_t>((pixel ? pixel[c] : 0) * channels_ + c)];
+        const Index source = change.source(y, x, height, width);
+        const std::uint8_t* pixel = source == ImageChange::black ? nullptr : image + source * channels_;
+        for (Index c = 0; c < channels_; ++c) *out++ = values_.data()[(pixel ? pixel[c] : 0) * channels_ + c];
       }
   }
 
  private:
-  Index pad_;
-  bool flip_;
+  ImageRule rule_;
   Index channels_;
-  std::vector<T> values_;  // of each byte and channel
+  Tensor<T> values_;
 };
 
 }  // namespace gram

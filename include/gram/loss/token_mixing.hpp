@@ -6,19 +6,12 @@
 #pragma once
 #include "gram/core/pair.hpp"
 #include "gram/core/random.hpp"
+#include "gram/kernels/box.hpp"
 #include "gram/loss/cross_entropy.hpp"
 #include "gram/ops/arithmetic.hpp"
 #include "gram/ops/gather.hpp"
 
 namespace gram {
-
-/// A rectangle of patches, rows [top, bottom) and columns [left, right); empty by default.
-struct TokenBox {
-  Index top = 0, left = 0, bottom = 0, right = 0;
-
-  Index area() const { return (bottom - top) * (right - left); }
-  bool operator==(const TokenBox&) const = default;
-};
 
 /// A random box on a grid of patches: lambda ~ Beta(1, 1), which is uniform, sides sqrt(1 - lambda) of the
 /// grid's, rounded down to even ones, around a uniform centre and cut at the border, as in CutMix
