@@ -121,6 +121,9 @@ TEST_CASE("a first gradient is written over one that nobody else holds, and over
   CHECK(second.data == over.data);
   CHECK(second.add);
   CHECK(!Gradient<float>{}.sink_over(next));
+  x.zero_grad();
+  const Tensor<float> longer({3}, {7, 8, 9});
+  CHECK(x.gradient().sink_over(longer).data != longer.data());
 }
 
 TEST_CASE("a part of a block that nobody else holds is not written over, but its gradient is") {

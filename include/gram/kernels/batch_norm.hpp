@@ -24,7 +24,7 @@ struct BatchNormArguments {
 };
 
 /// What the gradient of batch_norm_apply reads and writes. Results may be null: not wanted. dx or dresidual
-/// may lie in the memory of dy.
+/// may lie in the memory of dy, dx also in that of x.
 template <class T>
 struct BatchNormGradients {
   const T* dy;

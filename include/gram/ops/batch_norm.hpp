@@ -86,13 +86,17 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
                  dweight = weight.gradient(), dbias = bias.gradient(), dresidual = residual.gradient(),
                  training = options.training](const Tensor<T>& dy) {
                   const auto in = arguments(x, weight, bias);
-                  // The gradient that is dy itself, or dy masked, has the first claim to its memory.
+                  // The gradient that is dy itself, or dy masked, has the first claim to its memory; the
+                  // other one is written over x, if this is the last time that x is read.
+                  const bool over_x = dresidual && !(dresidual == dx) && !detail::retaining;
                   const kernels::BatchNormGradients<T> out{
                       .dy = dy.data(),
                       .mask = mask,
                       .y = y.data(),
                       .training = training,
-                      .dx = dresidual ? dx.sink() : dx.sink_over(dy),
+                      .dx = over_x      ? dx.sink_over(x)
+                            : dresidual ? dx.sink()
+                                        : dx.sink_over(dy),
                       .dresidual = y.defined() ? dresidual.sink_over(dy) : GradientSink<T>{},
                       .dweight = dweight.sink(),
                       .dbias = dbias.sink(),

@@ -18,7 +18,7 @@ Tensor<T> dropout(const Tensor<T>& x, double p, Rng& rng) {
   Tensor<T> y(x.shape(), x.device());
   on(x.device(), [&](auto device) { kernels::dropout(device, key, p, x.data(), y.data(), false, x.size()); });
   return record("dropout", y, {x}, [key, p, dx = x.gradient()](const Tensor<T>& dy) {
-    const GradientSink<T> sink = dx.sink();
+    const GradientSink<T> sink = dx.sink_over(dy);
     on(dy.device(),
        [&](auto device) { kernels::dropout(device, key, p, dy.data(), sink.data, sink.add, dy.size()); });
   });
@@ -39,7 +39,7 @@ Tensor<T> drop_path(const Tensor<T>& x, double p, Rng& rng) {
   on(x.device(),
      [&](auto device) { kernels::drop_path(device, key, p, x.data(), y.data(), false, samples, size); });
   return record("drop_path", y, {x}, [key, p, samples, size, dx = x.gradient()](const Tensor<T>& dy) {
-    const GradientSink<T> sink = dx.sink();
+    const GradientSink<T> sink = dx.sink_over(dy);
     on(dy.device(), [&](auto device) {
       kernels::drop_path(device, key, p, dy.data(), sink.data, sink.add, samples, size);
     });

@@ -32,7 +32,7 @@ Tensor<T> unary(const char* name, kernels::Unary op, const Tensor<T>& x, kernels
   Tensor<T> memory = kept == kernels::Kept::x ? x.detach() : kept == kernels::Kept::y ? y : Tensor<T>{};
   return record(name, y, {x}, [op, c, memory = std::move(memory), dx = x.gradient()](const Tensor<T>& dy) {
     if (op == kernels::Unary::affine && c.a == 1) return dx.add(dy);
-    const GradientSink<T> sink = dx.sink();
+    const GradientSink<T> sink = dx.sink_over(dy);
     const T* kept_data = memory.defined() ? memory.data() : dy.data();
     on(dy.device(), [&](auto device) {
       kernels::unary_grad(device, op, kept_data, dy.data(), sink.data, sink.add, dy.size(), c);
@@ -41,14 +41,14 @@ Tensor<T> unary(const char* name, kernels::Unary op, const Tensor<T>& x, kernels
 }
 
 /// Adds the gradient of one operand of a binary operation; `mine` and `other` may be undefined where grad
-/// does not read them.
+/// does not read them. The last to read dy may be written over it.
 template <Scalar T>
 void add_binary_grad(kernels::BinaryGrad grad, const Gradient<T>& dx, const Shape& other_shape,
-                     const Tensor<T>& mine, const Tensor<T>& other, const Tensor<T>& dy) {
+                     const Tensor<T>& mine, const Tensor<T>& other, const Tensor<T>& dy, bool last) {
   if (!dx) return;
   if (grad == kernels::BinaryGrad::pass && dx.shape().size() == dy.size())
     return dx.add(dy.alias(dx.shape()));
-  const GradientSink<T> sink = dx.sink();
+  const GradientSink<T> sink = last ? dx.sink_over(dy) : dx.sink();
   const kernels::Broadcast layout(dy.shape(), dx.shape(), other_shape);
   // what is not read is never larger than dy
   const T* a = mine.defined() ? mine.data() : dy.data();
@@ -72,8 +72,10 @@ Tensor<T> binary(const char* name, kernels::Binary op, kernels::BinaryGrad grad_
   return record(name, y, {a, b},
                 [grad_a, grad_b, da = a.gradient(), db = b.gradient(), a = linear ? Tensor<T>{} : a.detach(),
                  b = linear ? Tensor<T>{} : b.detach()](const Tensor<T>& dy) {
-                  add_binary_grad(grad_a, da, db.shape(), a, b, dy);
-                  add_binary_grad(grad_b, db, da.shape(), b, a, dy);
+                  const bool a_last = da.shape().size() == dy.size();  // a sum has no use for dy's memory
+                  if (!a_last) add_binary_grad(grad_a, da, db.shape(), a, b, dy, false);
+                  add_binary_grad(grad_b, db, da.shape(), b, a, dy, !a_last);
+                  if (a_last) add_binary_grad(grad_a, da, db.shape(), a, b, dy, true);
                 });
 }
 

@@ -32,7 +32,7 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
                  dbias = bias.gradient()](const Tensor<T>& dy) {
                   on(dy.device(), [&](auto device) {
                     kernels::layer_norm_grad(device, x.data(), dy.data(), rows, C, weight.data(), mean.data(),
-                                             rstd.data(), dx.sink(), dweight.sink(), dbias.sink());
+                                             rstd.data(), dx.sink_over(dy), dweight.sink(), dbias.sink());
                   });
                 });
 }

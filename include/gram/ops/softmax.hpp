@@ -15,8 +15,8 @@ Tensor<T> softmax_along(const char* name, bool logarithm, const Tensor<T>& x, in
   Tensor<T> y(x.shape(), x.device());
   on(x.device(), [&](auto device) { kernels::softmax(device, logarithm, x.data(), y.data(), v); });
   return record(name, y, {x}, [logarithm, y, dx = x.gradient(), v](const Tensor<T>& dy) {
-    if (const GradientSink<T> sink =
-            dx.sink())  // softmax: y (dy - sum y dy); log_softmax: dy - exp(y) sum dy
+    // softmax: y (dy - sum y dy); log_softmax: dy - exp(y) sum dy
+    if (const GradientSink<T> sink = dx.sink_over(dy))
       on(dy.device(), [&](auto device) {
         kernels::softmax_grad(device, logarithm, y.data(), dy.data(), sink.data, sink.add, v);
       });

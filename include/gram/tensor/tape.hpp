@@ -9,6 +9,7 @@ namespace gram {
 namespace detail {
 
 inline thread_local bool recording = true;
+inline thread_local bool retaining = false;  // the walk that runs may be walked again
 
 /// A node that keeps its backward step as a closure over typed tensors.
 template <Scalar T, class Step>
@@ -37,6 +38,10 @@ struct MadeEarlier {
 /// Runs the backward steps of everything the roots depend on. The roots' gradients are set already. Results
 /// wait in a heap, latest first: an operation runs after all operations that use its result.
 inline void walk(const AutogradList& roots, bool retain_graph) {
+  struct Scope {
+    const bool before;
+    ~Scope() { retaining = before; }
+  } const scope{std::exchange(retaining, retain_graph)};
   AutogradList waiting;
   const auto add = [&](const std::shared_ptr<Autograd>& result) {
     if (!result->node || !result->gradient) return;

@@ -194,6 +194,8 @@ class Gradient {
 
   /// True when the tensor needs a gradient.
   explicit operator bool() const { return autograd_ != nullptr; }
+  /// Whether both lead to one gradient.
+  bool operator==(const Gradient& other) const { return autograd_ == other.autograd_; }
   const Shape& shape() const { return shape_; }
 
   /// Memory to write or add the gradient into.
@@ -206,12 +208,15 @@ class Gradient {
     own();
     return {static_cast<T*>(autograd_->gradient->data()), true};
   }
-  /// The same, in the memory of dy where that is free: nothing else holds it, and this is the first gradient.
-  /// Then dy is lost element by element as the sink is written. Saves the reading of fresh memory that comes
-  /// before writing it.
-  GradientSink<T> sink_over(const Tensor<T>& dy) const {
-    if (!autograd_ || autograd_->gradient || !dy.sole_owner()) return sink();
-    autograd_->gradient = dy.whole_storage();
+  /// The same, in the memory of a tensor that is read for the last time, dy for one, where that is free:
+  /// nothing else holds it, it has this size, this is the first gradient, and the device is the CPU. Then the
+  /// tensor is lost element by element as the sink is written. Saves the reading of fresh memory that comes
+  /// before writing it. A second sink of the same gradient would be a copy while the tensor lives.
+  GradientSink<T> sink_over(const Tensor<T>& spent) const {
+    if (!autograd_ || autograd_->gradient || spent.size() != shape_.size() || !spent.sole_owner() ||
+        autograd_->device != Device::cpu())
+      return sink();
+    autograd_->gradient = spent.whole_storage();
     return {static_cast<T*>(autograd_->gradient->data()), false};
   }
 
