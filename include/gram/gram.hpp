@@ -49,6 +49,7 @@
 #include "gram/ops/reduce.hpp"
 #include "gram/ops/resize.hpp"
 #include "gram/ops/shape.hpp"
+#include "gram/ops/side_by_side.hpp"
 #include "gram/ops/softmax.hpp"
 #include "gram/ops/window.hpp"
 

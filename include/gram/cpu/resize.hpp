@@ -74,8 +74,8 @@ class AxisTaps {
 template <class T>
 struct ResizeTable {
   using A = accum_t<T>;
-  void (*row)(const T* x, Index C, const AxisTaps<A>& rows, Index out_row, const AxisTaps<A>& columns, T* y,
-              bool add);
+  void (*row)(const T* x, Index x_step, Index C, const AxisTaps<A>& rows, Index out_row,
+              const AxisTaps<A>& columns, T* y, Index y_step, bool add);
 };
 template <class T>
 const ResizeTable<T>& resize_table();
@@ -94,17 +94,18 @@ const gram::cpu::ResizeTable<T>& gram::cpu::resize_table() {
 
 namespace gram::cpu {
 
-/// x (N, rows.in, columns.in, C) -> y (N, rows.out, columns.out, C), one row of y at a time.
+/// x (N, rows.in, columns.in, C) -> y (N, rows.out, columns.out, C), one row of y at a time. Pixels of x lie
+/// x_step elements apart, those of y y_step.
 template <class T>
-void resample(const T* x, Index N, Index C, const AxisTaps<accum_t<T>>& rows,
-              const AxisTaps<accum_t<T>>& columns, T* y, bool add) {
+void resample(const T* x, Index x_step, Index N, Index C, const AxisTaps<accum_t<T>>& rows,
+              const AxisTaps<accum_t<T>>& columns, T* y, Index y_step, bool add) {
   const auto& table = resize_table<T>();
-  const Index image = rows.in * columns.in * C, row = columns.out * C;
-  const Index work =
-      std::max<Index>(1, std::max(image * N, row * rows.out * N) / std::max<Index>(1, N * rows.out));
+  const Index image = rows.in * columns.in * x_step, row = columns.out * y_step;
+  const Index work = std::max<Index>(
+      1, std::max(rows.in * columns.in, rows.out * columns.out) * C / std::max<Index>(1, rows.out));
   parallel_for(N * rows.out, std::max<Index>(1, (Index{1} << 15) / work), [&](Index begin, Index end) {
     for (Index r = begin; r < end; ++r)
-      table.row(x + r / rows.out * image, C, rows, r % rows.out, columns, y + r * row, add);
+      table.row(x + r / rows.out * image, x_step, C, rows, r % rows.out, columns, y + r * row, y_step, add);
   });
 }
 
@@ -112,17 +113,31 @@ void resample(const T* x, Index N, Index C, const AxisTaps<accum_t<T>>& rows,
 
 namespace gram::kernels {
 
-/// x (N, rows.in, columns.in, C) -> y (N, rows.out, columns.out, C)
+/// x (N, rows.in, columns.in, C) -> y (N, rows.out, columns.out, C), whose pixels lie y_step elements apart:
+/// some channels of a wider map.
 template <class T>
-void resample(Cpu, const T* x, Index N, Index C, const ResampleAxis& rows, const ResampleAxis& columns,
-              T* y) {
-  cpu::resample(x, N, C, cpu::AxisTaps<accum_t<T>>(rows), cpu::AxisTaps<accum_t<T>>(columns), y, false);
+void resample_into(Cpu, const T* x, Index N, Index C, const ResampleAxis& rows, const ResampleAxis& columns,
+                   T* y, Index y_step) {
+  using Taps = cpu::AxisTaps<accum_t<T>>;
+  cpu::resample(x, C, N, C, Taps(rows), Taps(columns), y, y_step, false);
 }
 template <class T>
-void resample_grad(Cpu, const T* dy, Index N, Index C, const ResampleAxis& rows, const ResampleAxis& columns,
-                   GradientSink<T> dx) {
+void resample_into_grad(Cpu, const T* dy, Index dy_step, Index N, Index C, const ResampleAxis& rows,
+                        const ResampleAxis& columns, GradientSink<T> dx) {
   using Taps = cpu::AxisTaps<accum_t<T>>;
-  cpu::resample(dy, N, C, Taps::transposed(rows), Taps::transposed(columns), dx.data, dx.add);
+  cpu::resample(dy, dy_step, N, C, Taps::transposed(rows), Taps::transposed(columns), dx.data, C, dx.add);
+}
+
+/// x (N, rows.in, columns.in, C) -> y (N, rows.out, columns.out, C)
+template <class T>
+void resample(Cpu device, const T* x, Index N, Index C, const ResampleAxis& rows, const ResampleAxis& columns,
+              T* y) {
+  resample_into(device, x, N, C, rows, columns, y, C);
+}
+template <class T>
+void resample_grad(Cpu device, const T* dy, Index N, Index C, const ResampleAxis& rows,
+                   const ResampleAxis& columns, GradientSink<T> dx) {
+  resample_into_grad(device, dy, C, N, C, rows, columns, dx);
 }
 
 }  // namespace gram::kernels

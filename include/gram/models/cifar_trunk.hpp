@@ -10,8 +10,7 @@ namespace gram {
 
 /// ResNet for 32 x 32 images (arXiv:1512.03385, section 4.2): a 3x3 convolution to 16 channels and three
 /// stages of `blocks` blocks, widths 16, 32, 64, on maps of 32, 16 and 8 pixels. Bottleneck blocks have four
-/// times as many output channels: depth 9 blocks + 2; basic blocks: depth 6 blocks + 2. Returns the outputs
-/// of all blocks, first to last.
+/// times as many output channels: depth 9 blocks + 2; basic blocks: depth 6 blocks + 2.
 template <Scalar T>
 struct CifarTrunk {
   struct Options {
@@ -43,14 +42,23 @@ struct CifarTrunk {
     last = in;
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& image) {
-    std::vector<Tensor<T>> outputs;
+  /// The output of the last block; each(y) is called with that of every block once it is there.
+  template <class F>
+  Tensor<T> operator()(const Tensor<T>& image, F&& each) {
     Tensor<T> x = bn1.relu(conv1, image);
     for (std::size_t s = 0; s < 3; ++s) {
-      for (auto& block : bottlenecks[s]) outputs.push_back(x = block(x));
-      for (const auto& block : basics[s]) outputs.push_back(x = block(x));
+      for (auto& block : bottlenecks[s]) each(x = block(x));
+      for (const auto& block : basics[s]) each(x = block(x));
     }
-    return outputs;
+    return x;
+  }
+  Tensor<T> operator()(const Tensor<T>& image) {
+    return (*this)(image, [](const Tensor<T>&) {});
+  }
+  /// The shape of all outputs side by side, at the size of the last.
+  Shape all_outputs(const Shape& image) const {
+    return {image[0], ceil_div(ceil_div(image[1], Index{2}), Index{2}),
+            ceil_div(ceil_div(image[2], Index{2}), Index{2}), channels};
   }
   void visit(auto&& parts) {
     parts("conv1", conv1), parts("bn1", bn1);
@@ -82,7 +90,7 @@ struct CifarResNet {
     name_parameters(*this);
   }
 
-  std::vector<Tensor<T>> operator()(const Tensor<T>& x) { return heads(trunk(x).back()); }
+  std::vector<Tensor<T>> operator()(const Tensor<T>& x) { return heads(trunk(x)); }
   void visit(auto&& parts) { trunk.visit(parts), heads.visit(parts); }
 
   CifarTrunk<T> trunk;

@@ -5,9 +5,7 @@
 //                                                                   // which they are put side by side
 //     std::vector<Index> channels() const;                          // C of each map
 #pragma once
-#include "gram/ops/pool.hpp"
-#include "gram/ops/resize.hpp"
-#include "gram/ops/shape.hpp"
+#include "gram/ops/side_by_side.hpp"
 
 namespace gram {
 
@@ -15,16 +13,14 @@ namespace gram {
 /// smaller ones by bilinear interpolation (half-pixel centres) -> (N, H, W, sum of C_i). Throws ArgumentError
 /// when there is no such map.
 template <Scalar T>
-Tensor<T> aggregate(std::vector<Tensor<T>> maps, std::size_t reference) {
+Tensor<T> aggregate(const std::vector<Tensor<T>>& maps, std::size_t reference) {
   require<ArgumentError>(reference < maps.size(), "aggregate: reference ", reference, " of ", maps.size(),
                          " maps");
-  const Pair size(maps[reference].dim(1), maps[reference].dim(2));
-  for (Tensor<T>& map : maps) {
-    if (map.dim(1) == size.h && map.dim(2) == size.w) continue;
-    map = map.dim(1) >= size.h && map.dim(2) >= size.w ? adaptive_avg_pool2d(map, size)
-                                                       : resize(map, size, {.mode = ResizeMode::bilinear});
-  }
-  return concat(maps, 3);
+  Index channels = 0;
+  for (const Tensor<T>& map : maps) channels += map.dim(-1);
+  SideBySide<T> all(maps[reference].shape().with(-1, channels), maps[reference].device());
+  for (const Tensor<T>& map : maps) all.add(map);
+  return all.result();
 }
 
 /// Channels of all maps together.

@@ -3,6 +3,7 @@
 #include "gram/models/cifar_trunk.hpp"
 #include "gram/nn/classifier_heads.hpp"
 #include "gram/nn/module.hpp"
+#include "gram/ops/side_by_side.hpp"
 
 namespace gram {
 
@@ -47,11 +48,9 @@ struct GaCifar {
   }
 
   std::vector<Tensor<T>> operator()(const Tensor<T>& x) {
-    std::vector<Tensor<T>> outputs = trunk(x);
-    const Pair size(outputs.back().dim(1), outputs.back().dim(2));
-    for (Tensor<T>& map : outputs)
-      if (map.dim(1) != size.h || map.dim(2) != size.w) map = adaptive_avg_pool2d(map, size);
-    const Tensor<T> all = concat(outputs, 3);
+    SideBySide<T> outputs(trunk.all_outputs(x.shape()), x.device());
+    trunk(x, [&](const Tensor<T>& y) { outputs.add(y); });
+    const Tensor<T> all = outputs.result();
     std::vector<Tensor<T>> maps;
     for (const PointwiseNorm<T>& layer : aggregate) maps.push_back(layer.relu(all));
     return heads(maps);

@@ -60,7 +60,7 @@ struct GramianClassifier {
     if (!fuse) return heads(all[features.maps[0]]);
     std::vector<Tensor<T>> maps;
     for (const std::size_t i : features.maps) maps.push_back(all[i]);
-    return heads((*fuse)(aggregate(std::move(maps), features.reference)));
+    return heads((*fuse)(aggregate(maps, features.reference)));
   }
   void visit(auto&& parts) { backbone.visit(parts), parts("fuse", fuse), heads.visit(parts); }
 
