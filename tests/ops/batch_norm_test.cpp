@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "gram/ops/batch_norm.hpp"
 
+#include <algorithm>
 #include <vector>
 
+#include "gram/ops/activation.hpp"
 #include "gram/ops/arithmetic.hpp"
 #include "isa_and_threads.hpp"
 
@@ -236,6 +238,42 @@ TEST_CASE("batch_norm's gradient has the same bits in the memory of an input tha
   });
 }
 
+TEST_CASE("batch_norm with a ceiling has the bits of relu6 behind it, and its gradients") {
+  test::for_each_isa([] {
+    for (const Case& c : cases) {
+      CAPTURE(to_text(c.shape));
+      const auto run = [&](bool fused) {
+        const Inputs<float> in({c.shape, c.training, true, c.residual, true}, 0);
+        Tensor<float> x = in.x, w = mul(in.weight, 8), b = in.bias, r = in.residual;
+        x.set_requires_grad(), w.set_requires_grad(), b.set_requires_grad();
+        if (r.defined()) r.set_requires_grad();
+        const BatchNormOptions options{
+            .training = c.training, .relu = fused, .ceiling = fused ? 6 : HUGE_VAL};
+        auto y = batch_norm(x, w, b, in.mu, in.var, options, r);
+        if (!fused) y = relu6(y);
+        backward(y, randn<float>(c.shape, 7));
+        std::vector<Tensor<float>> all{y.detach(), x.grad(), w.grad(), b.grad()};
+        if (r.defined()) all.push_back(r.grad());
+        return all;
+      };
+      const auto expected = run(false), results = run(true);
+      for (std::size_t i = 0; i < expected.size(); ++i) CHECK(test::identical(results[i], expected[i]));
+    }
+  });
+  const auto y =
+      batch_norm(randn<double>({50, 4}, 1), full(Shape{4}, 9.0), {}, {}, {}, {.relu = true, .ceiling = 6});
+  const auto [least, most] = std::minmax_element(y.span().begin(), y.span().end());
+  CHECK(*least == 0);
+  CHECK(*most == 6);
+  for (const bool residual : {false, true}) {
+    const auto f = [&](const auto& x, const auto& r) {
+      return batch_norm(x, {}, {}, Tensor<double>{}, Tensor<double>{}, {.relu = true, .ceiling = 0.5},
+                        residual ? r : mul(r, 0));
+    };
+    CHECK(gradcheck(f, randn<double>({6, 3, 5}, 1), randn<double>({6, 3, 5}, 2)) < 1e-6);
+  }
+}
+
 TEST_CASE("batch_norm keeps its digits when the mean is large") {
   for (const Index channels : {1, 3, 16, 64, 300}) {
     const Case c{{4096, channels}, true, false, false, true};
@@ -295,5 +333,7 @@ TEST_CASE("batch_norm says what does not fit") {
         "batch_norm: the running statistics are missing; only training works without them");
   CHECK(test::error_of([&] { batch_norm(x, three, three, three, {}); }) ==
         "batch_norm: one of running_mean and running_var is missing; give both or none");
+  CHECK(test::error_of([&] { batch_norm(x, three, three, three, three, {.ceiling = 6}); }) ==
+        "batch_norm: ceiling is 6, but there is no ReLU");
   CHECK(batch_norm(ones<float>({0, 3}), three, three, three, three, {.training = false}).size() == 0);
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "gram/core/device.hpp"
@@ -16,15 +17,22 @@
 
 namespace gram::cpu {
 
-/// What the passes of the gradient read. The gradient g behind the ReLU is dy where the result was positive.
-/// That is seen from the result y, or from x again where the result is max(0, (x - mean) scale + bias).
+/// What the passes of the gradient read. The gradient g behind the ReLU is dy where the result was positive
+/// and below the ceiling. That is seen from the result y, or from x again where the result is
+/// (x - mean) scale + bias.
 using kernels::BatchNormMask;
 template <class T>
 struct BatchNormFlow {
   BatchNormMask mask;
+  accum_t<T> ceiling;
   const T *x, *y, *dy;
 
-  BatchNormFlow from(Index at) const { return {mask, x + at, y ? y + at : nullptr, dy + at}; }
+  BatchNormFlow from(Index at) const { return {mask, ceiling, x + at, y ? y + at : nullptr, dy + at}; }
+};
+/// Results outside are moved to the nearer bound; NaN stays NaN.
+template <class A>
+struct BatchNormRange {
+  A low, high;
 };
 /// Of each column; the last two only in the second pass.
 template <class A>
@@ -37,7 +45,7 @@ struct BatchNormTable {
   using A = accum_t<T>;
   void (*moments)(Index rows, Index columns, const T* x, A* out);
   void (*apply)(Index rows, Index columns, const T* x, const T* residual, const A* mean, const A* scale,
-                const A* bias, bool relu, T* y);
+                const A* bias, BatchNormRange<A> range, T* y);
   void (*grad_sums)(Index rows, Index columns, const BatchNormFlow<T>&, const BatchNormCoefficients<A>&, T* g,
                     A* out);
   void (*grad)(Index rows, Index columns, const BatchNormFlow<T>&, const BatchNormCoefficients<A>&,
@@ -177,10 +185,14 @@ void batch_norm_coefficients(const kernels::BatchNormArguments<T>& in, accum_t<T
 
 namespace gram::kernels {
 
-/// y = [relu]((x - mean) / sqrt(variance + epsilon) weight + bias [+ residual])
+/// y = [relu]((x - mean) / sqrt(variance + epsilon) weight + bias [+ residual]), with the ReLU not above the
+/// ceiling
 template <class T>
-void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, bool relu, T* y) {
+void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, bool relu, T* y,
+                      double ceiling = std::numeric_limits<double>::infinity()) {
   using A = accum_t<T>;
+  constexpr A infinity = std::numeric_limits<A>::infinity();
+  const cpu::BatchNormRange<A> range{relu ? A(0) : -infinity, relu ? static_cast<A>(ceiling) : infinity};
   const cpu::RowPieces pieces(in.rows, in.channels);
   Scratch<A> coefficients(3 * pieces.wide);
   A *const mean = coefficients.data(), *const scale = mean + pieces.wide, *const bias = scale + pieces.wide;
@@ -189,7 +201,7 @@ void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, b
   const auto& table = cpu::batch_norm_table<T>();
   parallel_blocks(pieces.count(), [&](Index i, int) {
     const auto [at, n, columns] = pieces[i];
-    table.apply(n, columns, in.x + at, residual ? residual + at : nullptr, mean, scale, bias, relu, y + at);
+    table.apply(n, columns, in.x + at, residual ? residual + at : nullptr, mean, scale, bias, range, y + at);
   });
 }
 
@@ -208,7 +220,7 @@ void batch_norm_grad(Cpu, const BatchNormArguments<T>& in, const BatchNormGradie
   const cpu::BatchNormCoefficients<A> columns_of{mean, scale, bias, slope, constant};
   cpu::batch_norm_coefficients(in, mean, scale, bias);
   pieces.widen(mean, 3);
-  cpu::BatchNormFlow<T> flow{out.mask, in.x, out.y, out.dy};
+  cpu::BatchNormFlow<T> flow{out.mask, static_cast<A>(out.ceiling), in.x, out.y, out.dy};
   GradientSink<T> dresidual = out.dresidual;
   Scratch<double> sum(in.channels), products(in.channels);  // of g, and of g and x - mean
   for (Index c = 0; c < in.channels; ++c) sum[c] = products[c] = 0;
@@ -223,7 +235,7 @@ void batch_norm_grad(Cpu, const BatchNormArguments<T>& in, const BatchNormGradie
     pieces.for_each_row(partial.data(), 2, [&](double, Index columns, const A* p) {
       for (Index c = 0; c < in.channels; ++c) sum[c] += p[c], products[c] += p[columns + c];
     });
-    if (g) flow = {kernels::BatchNormMask::none, in.x, nullptr, g}, dresidual = {};
+    if (g) flow = {kernels::BatchNormMask::none, flow.ceiling, in.x, nullptr, g}, dresidual = {};
   }
   for (Index c = 0; c < in.channels; ++c) {
     const double rstd = 1 / std::sqrt(in.variance[c] + in.epsilon);

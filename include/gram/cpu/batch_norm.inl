@@ -55,41 +55,45 @@ GRAM_KERNEL void batch_norm_moments(Index rows, Index columns, const T* x, accum
 }
 
 template <bool Whole, class T>
-GRAM_INLINE void bn_apply_columns(Index n, const T* x, const T* residual, const accum_t<T>* mean,
-                                  const accum_t<T>* scale, const accum_t<T>* bias, bool relu, T* y) {
+GRAM_INLINE vec<T> bn_applied(Index n, const T* x, const T* residual, const accum_t<T>* mean,
+                              const accum_t<T>* scale, const accum_t<T>* bias,
+                              BatchNormRange<accum_t<T>> range) {
   using A = accum_t<T>;
+  const vec<T> low = splat<T>(range.low), high = splat<T>(range.high);
   const vec<T> centered = bn_load<Whole>(x, n) - bn_load<Whole, A>(mean, n);
   vec<T> v = fma(centered, bn_load<Whole, A>(scale, n), bn_load<Whole, A>(bias, n));
   if (residual) v += bn_load<Whole>(residual, n);
-  if (relu) v = v < vec<T>{} ? vec<T>{} : v;  // NaN stays NaN
-  bn_put<Whole>(y, v, n, false);
+  v = v < low ? low : v;
+  return v > high ? high : v;
 }
-/// y = [relu]((x - mean) scale + bias [+ residual])
+/// y = (x - mean) scale + bias [+ residual], inside the range
 template <class T>
 GRAM_KERNEL void batch_norm_apply(Index rows, Index columns, const T* x, const T* residual,
                                   const accum_t<T>* mean, const accum_t<T>* scale, const accum_t<T>* bias,
-                                  bool relu, T* y) {
+                                  BatchNormRange<accum_t<T>> range, T* y) {
   constexpr Index L = lanes<T>;
   for (Index r = 0; r < rows; ++r, x += columns, y += columns) {
     Index c = 0;
     for (; c + L <= columns; c += L)
-      bn_apply_columns<true>(L, x + c, residual ? residual + c : nullptr, mean + c, scale + c, bias + c, relu,
-                             y + c);
+      store(y + c, bn_applied<true>(L, x + c, residual ? residual + c : nullptr, mean + c, scale + c,
+                                    bias + c, range));
     if (c < columns)
-      bn_apply_columns<false>(columns - c, x + c, residual ? residual + c : nullptr, mean + c, scale + c,
-                              bias + c, relu, y + c);
+      store(y + c,
+            bn_applied<false>(columns - c, x + c, residual ? residual + c : nullptr, mean + c, scale + c,
+                              bias + c, range),
+            columns - c);
     if (residual) residual += columns;
   }
 }
 
-/// The gradient behind the ReLU: dy where the result was positive. centered: x - mean.
+/// The gradient behind the ReLU. centered: x - mean.
 template <BatchNormMask Mask, bool Whole, class T>
 GRAM_INLINE vec<T> bn_masked(const BatchNormFlow<T>& in, Index at, vec<T> centered, vec<T> scale, vec<T> bias,
                              Index n) {
   const vec<T> g = bn_load<Whole>(in.dy + at, n);
-  if constexpr (Mask == BatchNormMask::y) return bn_load<Whole>(in.y + at, n) > vec<T>{} ? g : vec<T>{};
-  if constexpr (Mask == BatchNormMask::x) return fma(centered, scale, bias) > vec<T>{} ? g : vec<T>{};
-  return g;
+  if constexpr (Mask == BatchNormMask::none) return g;
+  const vec<T> y = Mask == BatchNormMask::y ? bn_load<Whole>(in.y + at, n) : fma(centered, scale, bias);
+  return ((y > vec<T>{}) & (y < splat<T>(in.ceiling))) ? g : vec<T>{};
 }
 
 template <BatchNormMask Mask, int V, bool Whole, class T>

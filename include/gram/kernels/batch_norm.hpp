@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <limits>
+
 #include "gram/core/gradient_sink.hpp"
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
@@ -35,6 +37,7 @@ struct BatchNormGradients {
   GradientSink<accum_t<T>> dweight, dbias;
   Communicator* communicator = nullptr;  ///< the statistics were those of `total_rows` rows of its processes
   Index total_rows = 0;
+  double ceiling = std::numeric_limits<double>::infinity();  ///< of the ReLU; finite on the CPU only
 };
 
 }  // namespace gram::kernels

@@ -7,7 +7,6 @@
 #include "gram/nn/batch_norm.hpp"
 #include "gram/nn/conv2d.hpp"
 #include "gram/nn/pointwise.hpp"
-#include "gram/ops/activation.hpp"
 #include "gram/ops/shape.hpp"
 
 namespace gram {
@@ -38,8 +37,8 @@ struct DistributedLocalAttention {
   }
 
   Tensor<T> operator()(const Tensor<T>& x) const {
-    const Tensor<T> u = conv_exp ? relu6((*bn1)((*conv_exp)(x))) : x;
-    return bn3(conv_pro(relu6(bn2(depth_sep_conv(u)))), x);
+    const Tensor<T> u = conv_exp ? bn1->relu6((*conv_exp)(x)) : x;
+    return bn3(conv_pro(bn2.relu6(depth_sep_conv(u))), x);
   }
   void visit(auto&& parts) {
     parts("conv_exp", conv_exp), parts("bn1", bn1);

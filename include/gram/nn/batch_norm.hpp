@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/nn/trace.hpp"
+#include "gram/ops/activation.hpp"
 #include "gram/ops/arithmetic.hpp"
 #include "gram/ops/batch_norm.hpp"
 #include "gram/tensor/create.hpp"
@@ -37,6 +38,11 @@ struct BatchNorm2d {
   /// max(0, norm(x) + residual) in one pass.
   Tensor<T> relu(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
     return apply(x, residual, true);
+  }
+  /// min(6, max(0, norm(x))) in one pass.
+  Tensor<T> relu6(const Tensor<T>& x) const {
+    if (x.device() != Device::cpu()) return gram::relu6((*this)(x));
+    return apply(x, Tensor<T>{}, true, 6);
   }
 
   /// The same on layer(x). After fuse_for_inference(), a convolution computes all of it in one pass.
@@ -87,14 +93,16 @@ struct BatchNorm2d {
       }
     return apply(layer(x), residual, with_relu);
   }
-  Tensor<T> apply(const Tensor<T>& x, const Tensor<T>& residual, bool with_relu) const {
+  Tensor<T> apply(const Tensor<T>& x, const Tensor<T>& residual, bool with_relu,
+                  double ceiling = BatchNormOptions{}.ceiling) const {
     const Tensor<T> y = located(weight, [&] {
       return batch_norm(x, weight, bias, running_mean, running_var,
                         {.training = mode.training,
                          .momentum = momentum,
                          .epsilon = epsilon,
                          .relu = with_relu,
-                         .communicator = mode.communicator},
+                         .communicator = mode.communicator,
+                         .ceiling = ceiling},
                         residual);
     });
     log(y.shape());

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <limits>
+
 #include "gram/cpu/batch_norm.hpp"
 #include "gram/cuda/batch_norm.hpp"
 #include "gram/tensor/checkpoint.hpp"
@@ -12,9 +14,10 @@ struct BatchNormOptions {
   double epsilon = 1e-5;
   bool relu = false;                     ///< end with max(., 0)
   Communicator* communicator = nullptr;  ///< training: statistics over the batches of all its processes
+  double ceiling = std::numeric_limits<double>::infinity();  ///< and then min(., ceiling); CPU only
 };
 
-/// y = (x - mean) / sqrt(var + epsilon) weight + bias, then + residual and max(., 0) when asked for, in one
+/// y = (x - mean) / sqrt(var + epsilon) weight + bias, then + residual and a ReLU when asked for, in one
 /// pass (arXiv:1502.03167). x (..., C), residual as x; weight, bias, running_mean, running_var (C).
 /// Statistics are those of each channel over all other axes with the biased variance in training, the running
 /// ones otherwise. Training updates the running statistics in place, running = (1 - momentum) running +
@@ -44,6 +47,10 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
                          "batch_norm: one of running_mean and running_var is missing; give both or none");
   require<ArgumentError>(options.training || running_mean.defined(),
                          "batch_norm: the running statistics are missing; only training works without them");
+  require<ArgumentError>(options.relu || !std::isfinite(options.ceiling), "batch_norm: ceiling is ",
+                         options.ceiling, ", but there is no ReLU");
+  require<DeviceError>(x.device() == Device::cpu() || !std::isfinite(options.ceiling),
+                       "batch_norm: ceiling is ", options.ceiling, "; on ", x.device(), " there is none");
   Communicator* const communicator = options.training ? options.communicator : nullptr;
   require<DeviceError>(
       !communicator || x.device() == Device::cpu(),
@@ -73,7 +80,11 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
         kernels::batch_norm_running(device, mean.data(), variance.data(), total_rows, channels,
                                     options.momentum, running_mean.data(), running_var.data());
     }
-    kernels::batch_norm_apply(device, arguments(x, weight, bias), residual.data(), options.relu, y.data());
+    const auto in = arguments(x, weight, bias);
+    if constexpr (std::is_same_v<decltype(device), Cpu>)
+      kernels::batch_norm_apply(device, in, residual.data(), options.relu, y.data(), options.ceiling);
+    else
+      kernels::batch_norm_apply(device, in, residual.data(), options.relu, y.data());
   });
 
   // Without a residual x tells again where the ReLU let through; with one, only y does.
@@ -84,7 +95,7 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
                 [=, x = x.detach(), weight = weight.detach(), bias = bias.detach(),
                  y = mask == kernels::BatchNormMask::y ? y : Tensor<T>{}, dx = x.gradient(),
                  dweight = weight.gradient(), dbias = bias.gradient(), dresidual = residual.gradient(),
-                 training = options.training](const Tensor<T>& dy) {
+                 training = options.training, ceiling = options.ceiling](const Tensor<T>& dy) {
                   const auto in = arguments(x, weight, bias);
                   // The gradient that is dy itself, or dy masked, has the first claim to its memory; the
                   // other one is written over x, if this is the last time that x is read.
@@ -101,7 +112,8 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
                       .dweight = dweight.sink(),
                       .dbias = dbias.sink(),
                       .communicator = communicator,
-                      .total_rows = total_rows};
+                      .total_rows = total_rows,
+                      .ceiling = ceiling};
                   on(dy.device(), [&](auto device) { kernels::batch_norm_grad(device, in, out); });
                   if (!y.defined()) dresidual.add(dy);
                 });
