@@ -274,6 +274,31 @@ TEST_CASE("batch_norm with a ceiling has the bits of relu6 behind it, and its gr
   }
 }
 
+TEST_CASE("batch_norm of a map beyond the caches has the bits of its parts") {
+  const auto check = [](auto number, Index rows, Index channels) {
+    using T = decltype(number);
+    CAPTURE(channels);
+    const auto x = randn<T>({rows, channels}, 1), r = randn<T>({rows, channels}, 2);
+    const auto w = rand<accum_t<T>>({channels}, 0.5, 1.5, 3), b = randn<accum_t<T>>({channels}, 4);
+    const auto mean = randn<accum_t<T>>({channels}, 5), var = rand<accum_t<T>>({channels}, 0.5, 2, 6);
+    const auto norm = [&](const Tensor<T>& values, const Tensor<T>& residual) {
+      return batch_norm(values, w, b, mean, var, {.training = false, .relu = true}, residual);
+    };
+    const auto y = norm(x, r);
+    constexpr int parts = 4;
+    for (Index i = 0; i < parts; ++i) {
+      const Index begin = i * rows / parts, end = (i + 1) * rows / parts;
+      CHECK(test::identical(y.alias_rows(begin, end),
+                            norm(x.alias_rows(begin, end), r.alias_rows(begin, end))));
+    }
+  };
+  test::for_each_isa([&] {
+    for (const Index channels : {16, 33, 300, 512}) check(0.0F, (Index{22} << 18) / channels, channels);
+    check(0.0, (Index{11} << 18) / 24, 24);
+    check(bf16(0.0F), (Index{11} << 20) / 24, 24);
+  });
+}
+
 TEST_CASE("batch_norm keeps its digits when the mean is large") {
   for (const Index channels : {1, 3, 16, 64, 300}) {
     const Case c{{4096, channels}, true, false, false, true};

@@ -45,7 +45,7 @@ struct BatchNormTable {
   using A = accum_t<T>;
   void (*moments)(Index rows, Index columns, const T* x, A* out);
   void (*apply)(Index rows, Index columns, const T* x, const T* residual, const A* mean, const A* scale,
-                const A* bias, BatchNormRange<A> range, T* y);
+                const A* bias, BatchNormRange<A> range, bool past_caches, T* y);
   void (*grad_sums)(Index rows, Index columns, const BatchNormFlow<T>&, const BatchNormCoefficients<A>&, T* g,
                     A* out);
   void (*grad)(Index rows, Index columns, const BatchNormFlow<T>&, const BatchNormCoefficients<A>&,
@@ -199,9 +199,12 @@ void batch_norm_apply(Cpu, const BatchNormArguments<T>& in, const T* residual, b
   cpu::batch_norm_coefficients(in, mean, scale, bias);
   pieces.widen(mean, 3);
   const auto& table = cpu::batch_norm_table<T>();
+  // Of a map that fills the L3 cache of a few cores nothing is left there for the next operation to find.
+  const bool past_caches = in.rows * in.channels * Index{sizeof(T)} >= Index{20} << 20;
   parallel_blocks(pieces.count(), [&](Index i, int) {
     const auto [at, n, columns] = pieces[i];
-    table.apply(n, columns, in.x + at, residual ? residual + at : nullptr, mean, scale, bias, range, y + at);
+    table.apply(n, columns, in.x + at, residual ? residual + at : nullptr, mean, scale, bias, range,
+                past_caches, y + at);
   });
 }
 

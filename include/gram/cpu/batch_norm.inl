@@ -70,13 +70,21 @@ GRAM_INLINE vec<T> bn_applied(Index n, const T* x, const T* residual, const accu
 template <class T>
 GRAM_KERNEL void batch_norm_apply(Index rows, Index columns, const T* x, const T* residual,
                                   const accum_t<T>* mean, const accum_t<T>* scale, const accum_t<T>* bias,
-                                  BatchNormRange<accum_t<T>> range, T* y) {
+                                  BatchNormRange<accum_t<T>> range, bool past_caches, T* y) {
   constexpr Index L = lanes<T>;
+  // Rows of whole vectors, so that all of them are aligned when the first one is.
+  const bool streams =
+      past_caches && columns % L == 0 && reinterpret_cast<std::uintptr_t>(y) % GRAM_BYTES == 0;
   for (Index r = 0; r < rows; ++r, x += columns, y += columns) {
     Index c = 0;
-    for (; c + L <= columns; c += L)
-      store(y + c, bn_applied<true>(L, x + c, residual ? residual + c : nullptr, mean + c, scale + c,
-                                    bias + c, range));
+    for (; c + L <= columns; c += L) {
+      const vec<T> v =
+          bn_applied<true>(L, x + c, residual ? residual + c : nullptr, mean + c, scale + c, bias + c, range);
+      if (streams)
+        stream(y + c, v);
+      else
+        store(y + c, v);
+    }
     if (c < columns)
       store(y + c,
             bn_applied<false>(columns - c, x + c, residual ? residual + c : nullptr, mean + c, scale + c,
@@ -84,6 +92,7 @@ GRAM_KERNEL void batch_norm_apply(Index rows, Index columns, const T* x, const T
             columns - c);
     if (residual) residual += columns;
   }
+  if (streams) stream_fence();
 }
 
 /// The gradient behind the ReLU. centered: x - mean.

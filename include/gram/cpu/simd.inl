@@ -49,6 +49,28 @@ GRAM_INLINE void store(T* p, vec<T> v) {
     *reinterpret_cast<typename VectorOf<T>::unaligned*>(p) = v;
   }
 }
+/// Stores past the caches, to an aligned address; stream_fence() before another thread looks. Ordinary stores
+/// read the memory first and drive out of the caches what is there.
+template <class T>
+GRAM_INLINE void stream(T* p, vec<T> v) {
+#if defined(__x86_64__)
+  if constexpr (!std::is_same_v<T, bf16>) {
+#if GRAM_BYTES == 64
+    return _mm512_stream_si512(reinterpret_cast<__m512i*>(p), reinterpret_cast<__m512i>(v));
+#elif GRAM_BYTES == 32
+    return _mm256_stream_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v));
+#else
+    return _mm_stream_si128(reinterpret_cast<__m128i*>(p), reinterpret_cast<__m128i>(v));
+#endif
+  }
+#endif
+  store(p, v);
+}
+GRAM_INLINE void stream_fence() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
 /// The first n < lanes elements; the rest of the vector is zero.
 template <class T>
 GRAM_INLINE vec<T> load(const T* p, Index n) {
