@@ -69,7 +69,8 @@ TEST_CASE("gradients of both operands have the same bits in the memory of a spen
     const Shape whole{4, 5, 33};
     const std::vector<std::pair<Shape, Shape>> pairs{
         {whole, whole}, {whole, {33}}, {{33}, whole}, {whole, {4, 1, 1}}, {{4, 1, 33}, {5, 1}}};
-    for (const auto& [a, b] : pairs) {
+    for (const auto& shapes : pairs) {
+      const Shape &a = shapes.first, &b = shapes.second;  // clang++ 14 captures no structured binding
       CAPTURE(to_text(a));
       CAPTURE(to_text(b));
       check_spent([](const Leaves& x) { return add(x[0], x[1]); }, {a, b});
