@@ -14,12 +14,14 @@
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/layer_norm.cuh"
 #include "gram/cuda/meter.cuh"
+#include "gram/cuda/normalize.cuh"
 #include "gram/cuda/optimizer.cuh"
 #include "gram/cuda/permute.cuh"
 #include "gram/cuda/pool.cuh"
 #include "gram/cuda/reduce.cuh"
 #include "gram/cuda/resize.cuh"
 #include "gram/cuda/runtime.cuh"
+#include "gram/cuda/softmax.cuh"
 #include "gram/cuda/upload.cuh"
 
 namespace gram::cuda {
@@ -34,12 +36,14 @@ void fill_in_tables() {
   fill_in_gemm_tables<T>();
   fill_in_layer_norm_tables<T>();
   fill_in_meter_tables<T>();
+  fill_in_normalize_tables<T>();
   fill_in_optimizer_tables<T>();
   fill_in_permute_tables<T>();
   fill_in_pool_tables<T>();
   fill_in_reduce_tables<T>();
-  fill_in_resize_tables<T>();
   accumulate_table<T> = {accumulate<T>};
+  fill_in_resize_tables<T>();
+  fill_in_softmax_tables<T>();
 }
 
 inline const bool registered = [] {

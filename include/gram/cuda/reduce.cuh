@@ -97,6 +97,7 @@ void reduce_max(Cuda device, const T* x, T* y, Index* at, const AxisView& v) {
   const Index threads = v.inner > 1 ? 1 : block_threads, least = v.inner > 1 ? 256 : 8192;
   const Index room = ceil_div(Index{132} * 1024, count * threads), wanted = ceil_div(v.n, least);
   Index parts = wanted < room ? wanted : room;
+  if (parts > 512) parts = 512;  // a thread goes through them
   const Index high = ceil_div(v.n, parts);
   parts = ceil_div(v.n, high);
   DeviceScratch<T> values(device, parts > 1 ? parts * count : 0);
