@@ -12,6 +12,7 @@
 #include "gram/cuda/explicit_attention.cuh"
 #include "gram/cuda/gemm.cuh"
 #include "gram/cuda/graph.cuh"
+#include "gram/cuda/index.cuh"
 #include "gram/cuda/layer_norm.cuh"
 #include "gram/cuda/meter.cuh"
 #include "gram/cuda/normalize.cuh"
@@ -34,6 +35,7 @@ void fill_in_tables() {
   fill_in_elementwise_tables<T>();
   fill_in_explicit_attention_tables<T>();
   fill_in_gemm_tables<T>();
+  fill_in_index_tables<T>();
   fill_in_layer_norm_tables<T>();
   fill_in_meter_tables<T>();
   fill_in_normalize_tables<T>();
@@ -54,6 +56,7 @@ inline const bool registered = [] {
   fill_in_copy_tables<std::int64_t>();
   fill_in_copy_tables<std::uint8_t>();
   fill_in_graph_table();
+  first_outside = find_outside;
   fill_in_upload_table();
   runtime = &runtime_functions;
   return true;

@@ -66,5 +66,13 @@ void gather_grad(Cpu, const T* dy, const IndexView& index, T* dx, bool add, cons
   });
 }
 
+/// y (rows, classes) = `on` in the column of the row's label, `off` elsewhere
+template <class T>
+void one_hot(Cpu, const Index* labels, T on, T off, T* y, Index rows, Index classes) {
+  parallel_for(rows * classes, grain, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) y[i] = i % classes == labels[i / classes] ? on : off;
+  });
+}
+
 }  // namespace kernels
 }  // namespace gram

@@ -11,6 +11,7 @@ template <class T>
 struct IndexTable {
   void (*gather)(Cuda, const T* x, const IndexView& index, T* y, const AxisView& v);
   void (*gather_grad)(Cuda, const T* dy, const IndexView& index, T* dx, bool add, const AxisView& v);
+  void (*one_hot)(Cuda, const Index* labels, T on, T off, T* y, Index rows, Index classes);
 };
 template <class T>
 inline IndexTable<T> index_table{};
@@ -26,6 +27,11 @@ void gather(Cuda device, const T* x, const IndexView& index, T* y, const AxisVie
 template <class T>
 void gather_grad(Cuda device, const T* dy, const IndexView& index, T* dx, bool add, const AxisView& v) {
   return cuda::index_table<T>.gather_grad(device, dy, index, dx, add, v);
+}
+
+template <class T>
+void one_hot(Cuda device, const Index* labels, T on, T off, T* y, Index rows, Index classes) {
+  return cuda::index_table<T>.one_hot(device, labels, on, off, y, rows, classes);
 }
 
 }  // namespace gram::kernels

@@ -2,6 +2,7 @@
 // What the losses share: how rows are put together, and class labels.
 #pragma once
 #include "gram/cpu/index.hpp"
+#include "gram/cuda/index.hpp"
 #include "gram/tensor/create.hpp"
 
 namespace gram {
@@ -35,7 +36,7 @@ inline void require_labels(const char* name, const Tensor<std::int64_t>& labels,
     return kernels::first_outside(device, labels.data(), rows, classes);
   });
   if (row >= 0)
-    throw ArgumentError(text(name, ": the label of row ", row, " is ", labels.data()[row],
+    throw ArgumentError(text(name, ": the label of row ", row, " is ", labels.to(Device::cpu()).data()[row],
                              ", but the classes are 0 to ", classes - 1));
 }
 
@@ -54,9 +55,11 @@ Tensor<T> smooth_one_hot(const Tensor<std::int64_t>& labels, Index classes, doub
   detail::require_labels("smooth_one_hot", labels, labels.size(), classes);
   detail::require_smoothing("smooth_one_hot", smoothing);
   const double off = smoothing / static_cast<double>(classes);
-  return generate<T>({labels.size(), classes}, [&](Index i) {
-    return i % classes == labels.data()[i / classes] ? 1 - smoothing + off : off;
+  const Tensor<T> y({labels.size(), classes}, labels.device());
+  on(labels.device(), [&](auto device) {
+    kernels::one_hot(device, labels.data(), T(1 - smoothing + off), T(off), y.data(), labels.size(), classes);
   });
+  return y;
 }
 
 }  // namespace gram

@@ -57,21 +57,24 @@ inline Tensor<std::int64_t> reversed(Index n) {
 }
 template <Scalar T>
 Tensor<T> reverse_batch(const Tensor<T>& x) {
-  return index_select(x, 0, reversed(x.dim(0)));
+  return index_select(x, 0, reversed(x.dim(0)).to(x.device()));
 }
 inline Tensor<std::int64_t> reverse_batch(const Tensor<std::int64_t>& labels) {
-  return generate<std::int64_t>(labels.shape(),
-                                [&](Index i) { return labels.data()[labels.size() - 1 - i]; });
+  const Tensor<std::int64_t> here = labels.to(Device::cpu());
+  return generate<std::int64_t>(labels.shape(), [&](Index i) { return here.data()[labels.size() - 1 - i]; })
+      .to(labels.device());
 }
 
 /// Each row `times` times in a row.
 template <Scalar T>
 Tensor<T> repeat_rows(const Tensor<T>& x, Index times) {
-  return index_select(x, 0,
-                      generate<std::int64_t>({x.dim(0) * times}, [times](Index i) { return i / times; }));
+  const auto index = generate<std::int64_t>({x.dim(0) * times}, [times](Index i) { return i / times; });
+  return index_select(x, 0, index.to(x.device()));
 }
 inline Tensor<std::int64_t> repeat_rows(const Tensor<std::int64_t>& labels, Index times) {
-  return generate<std::int64_t>({labels.size() * times}, [&](Index i) { return labels.data()[i / times]; });
+  const Tensor<std::int64_t> here = labels.to(Device::cpu());
+  return generate<std::int64_t>({labels.size() * times}, [&](Index i) { return here.data()[i / times]; })
+      .to(labels.device());
 }
 
 }  // namespace detail

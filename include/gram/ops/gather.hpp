@@ -20,8 +20,8 @@ inline void require_inside(const char* name, const Tensor<std::int64_t>& index, 
     position.append(rest / before);
     rest %= before;
   }
-  throw ArgumentError(text(name, ": index", position, " is ", index.data()[at], ", but axis ", axis, " of x ",
-                           shape, " has positions 0 to ", n - 1));
+  throw ArgumentError(text(name, ": index", position, " is ", index.to(Device::cpu()).data()[at],
+                           ", but axis ", axis, " of x ", shape, " has positions 0 to ", n - 1));
 }
 
 template <Scalar T>

@@ -49,6 +49,8 @@ template <class T>
 T __shfl_sync(unsigned, T value, int from) {
   return emulated::exchange(value, from);
 }
+inline unsigned __ballot_sync(unsigned, bool set) { return emulated::ballot(set); }
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 template <class T>
 T __ldg(const T* p) {
   return *p;

@@ -88,6 +88,17 @@ T exchange(const T& value, int from) {
   warp_barrier();
   return other;
 }
+/// One bit for each lane of this warp.
+inline unsigned ballot(bool set) {
+  const unsigned first = block.current / 32 * 32;
+  block.slots[2 * block.current] = set;
+  warp_barrier();
+  unsigned bits = 0;
+  for (unsigned i = 0; i < warp_threads(); ++i)
+    bits |= static_cast<unsigned>(block.slots[2 * (first + i)]) << i;
+  warp_barrier();
+  return bits;
+}
 inline void* dynamic_shared() { return block.shared.data(); }
 
 inline void enter() {
