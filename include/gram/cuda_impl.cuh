@@ -8,6 +8,7 @@
 #include "gram/cuda/augment.cuh"
 #include "gram/cuda/batch_norm.cuh"
 #include "gram/cuda/copy.cuh"
+#include "gram/cuda/dropout.cuh"
 #include "gram/cuda/elementwise.cuh"
 #include "gram/cuda/explicit_attention.cuh"
 #include "gram/cuda/gemm.cuh"
@@ -32,6 +33,8 @@ void fill_in_tables() {
   fill_in_augment_tables<T>();
   fill_in_batch_norm_tables<T>();
   fill_in_copy_tables<T>();
+  accumulate_table<T> = {accumulate<T>};
+  fill_in_dropout_tables<T>();
   fill_in_elementwise_tables<T>();
   fill_in_explicit_attention_tables<T>();
   fill_in_gemm_tables<T>();
