@@ -15,6 +15,7 @@
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/index.cuh"
 #include "gram/cuda/layer_norm.cuh"
+#include "gram/cuda/loss.cuh"
 #include "gram/cuda/meter.cuh"
 #include "gram/cuda/normalize.cuh"
 #include "gram/cuda/optimizer.cuh"
@@ -40,6 +41,7 @@ void fill_in_tables() {
   fill_in_gemm_tables<T>();
   fill_in_index_tables<T>();
   fill_in_layer_norm_tables<T>();
+  fill_in_loss_tables<T>();
   fill_in_meter_tables<T>();
   fill_in_normalize_tables<T>();
   fill_in_optimizer_tables<T>();
