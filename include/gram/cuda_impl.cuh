@@ -48,7 +48,6 @@ void fill_in_tables() {
   fill_in_permute_tables<T>();
   fill_in_pool_tables<T>();
   fill_in_reduce_tables<T>();
-  accumulate_table<T> = {accumulate<T>};
   fill_in_resize_tables<T>();
   fill_in_softmax_tables<T>();
 }
