@@ -34,9 +34,9 @@ inline GemmTable<T> gemm_table{};
 inline void set_tf32(bool on) { cuda::gemm_settings.tf32 = on; }
 inline bool tf32() { return cuda::gemm_settings.tf32; }
 
-/// Lets products on GPUs time this many algorithms when they meet a problem for the first time, and keep the
-/// fastest; 1, as at first, takes the library's guess. Nothing is timed while a graph is captured. Which
-/// algorithm is fastest may differ from run to run, and with it the last bits of results.
+/// Lets products and convolutions on GPUs time this many algorithms when they meet a problem for the first
+/// time, and keep the fastest; 1, as at first, takes the library's guess. Nothing is timed while a graph is
+/// captured. Which algorithm is fastest may differ from run to run, and with it the last bits of results.
 inline void set_product_tuning(int candidates) { cuda::gemm_settings.candidates = candidates; }
 
 }  // namespace gram

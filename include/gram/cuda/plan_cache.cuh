@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// The plan of every problem that was met on a device. When a problem is new, cuDNN's first proposals are
+// timed on the operands at hand, as many as set_product_tuning() says, and the file of plans is asked before.
+#pragma once
+#include <array>
+#include <compare>
+
+#include "gram/cuda/context.cuh"
+#include "gram/cuda/cudnn_plan.cuh"
+#include "gram/cuda/fastest.hpp"
+#include "gram/cuda/gemm.hpp"
+
+namespace gram::cuda {
+
+/// What a plan is for: the name of an operation and the numbers that it depends on.
+struct PlanKey {
+  std::string_view operation;
+  std::array<Index, 22> sizes{};
+
+  auto operator<=>(const PlanKey&) const = default;
+  std::string to_text() const {
+    std::string name(operation);
+    std::size_t count = sizes.size();
+    while (count > 0 && sizes[count - 1] == 0) --count;
+    for (std::size_t i = 0; i < count; ++i) name += text(" ", sizes[i]);
+    return name;
+  }
+};
+
+class PlanCache {
+ public:
+  static PlanCache& of(Cuda device) {
+    static std::mutex mutex;
+    static auto* const caches = new std::map<int, std::unique_ptr<PlanCache>>;
+    const std::scoped_lock lock(mutex);
+    auto& cache = (*caches)[device.index];
+    if (!cache) cache.reset(new PlanCache(device));
+    return *cache;
+  }
+
+  /// The plan of a problem, or null when cuDNN has none. make_graph() -> CudnnGraph is called when the
+  /// problem is new; the pointers are those of its tensors, and what results point to is written.
+  template <class MakeGraph>
+  const CudnnPlan* find(const PlanKey& key, bool rounding, const MakeGraph& make_graph,
+                        const std::vector<void*>& pointers) {
+    const auto at = plans_.find(key);
+    if (at != plans_.end()) return at->second.get();
+    auto& plan = plans_[key];
+    try {
+      auto graph = std::make_unique<CudnnGraph>(make_graph());
+      graph->finish();
+      plan = choose(key, rounding, *graph, pointers);
+      if (plan) graphs_.push_back(std::move(graph));
+    } catch (const DeviceError&) {  // operations that cuDNN does not take
+    }
+    return plan.get();
+  }
+
+  void run(const CudnnPlan& plan, const std::vector<void*>& pointers) {
+    DeviceScratch<std::uint8_t> workspace(device_, plan.workspace);
+    void* const memory = workspace.data();
+    Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, plan.ids)
+        .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, pointers)
+        .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, memory)
+        .finish("operands");
+    check_cudnn(cudnnBackendExecute(handle_, plan.plan.handle(), pack.handle()), "execution");
+  }
+
+ private:
+  explicit PlanCache(Cuda device) : device_(device) {
+    check(cudaSetDevice(device.index), "cudaSetDevice");
+    check_cudnn(cudnnCreate(&handle_), "cudnnCreate");
+    check_cudnn(cudnnSetStream(handle_, stream(device)), "cudnnSetStream");
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, device.index), "cudaGetDeviceProperties");
+    name_ = properties.name;
+  }
+
+  std::unique_ptr<CudnnPlan> choose(const PlanKey& key, bool rounding, CudnnGraph& graph,
+                                    const std::vector<void*>& pointers) {
+    const PlanTarget target{.handle = handle_};
+    const std::string problem = plan_problem(static_cast<Index>(cudnnGetVersion()), name_, key.to_text());
+    if (const PlanChoice* const known = plan_file().find(problem)) try {
+        return std::make_unique<CudnnPlan>(plan_of(config_of(*known, graph.finish(), target), graph, target));
+      } catch (const DeviceError&) {  // written by another build of cuDNN: chosen anew
+      }
+    const int wanted = capturing() ? 1 : gemm_settings.candidates;
+    auto plans = make_plans(graph, target, {.rounding = rounding}, static_cast<std::size_t>(wanted));
+    if (plans.empty()) return nullptr;
+    std::size_t best = 0;
+    if (plans.size() > 1) {
+      best = fastest(plans.size(), [&](std::size_t i, int runs) { return times(plans[i], pointers, runs); });
+      plan_file().keep(problem, plans[best].choice);
+    }
+    return std::make_unique<CudnnPlan>(std::move(plans[best]));
+  }
+
+  /// Milliseconds of some runs; none when the plan does not run.
+  std::vector<float> times(const CudnnPlan& plan, const std::vector<void*>& pointers, int runs) {
+    std::vector<float> all;
+    cudaEvent_t before = nullptr, after = nullptr;
+    check(cudaEventCreate(&before), "cudaEventCreate");
+    check(cudaEventCreate(&after), "cudaEventCreate");
+    try {
+      run(plan, pointers);
+      for (int i = 0; i < runs; ++i) {
+        check(cudaEventRecord(before, stream(device_)), "cudaEventRecord");
+        run(plan, pointers);
+        check(cudaEventRecord(after, stream(device_)), "cudaEventRecord");
+        check(cudaEventSynchronize(after), "timing of a plan");
+        check(cudaEventElapsedTime(&all.emplace_back(), before, after), "cudaEventElapsedTime");
+      }
+    } catch (const Error&) {
+      all.clear();
+    }
+    cudaEventDestroy(before);
+    cudaEventDestroy(after);
+    return all;
+  }
+  bool capturing() const {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    check(cudaStreamIsCapturing(stream(device_), &status), "cudaStreamIsCapturing");
+    return status != cudaStreamCaptureStatusNone;
+  }
+
+  Cuda device_;
+  cudnnHandle_t handle_ = nullptr;
+  std::string name_;
+  std::vector<std::unique_ptr<CudnnGraph>> graphs_;  // what plans are made of has to outlive them
+  std::map<PlanKey, std::unique_ptr<CudnnPlan>> plans_;
+};
+
+/// Runs the plan of a problem, if there is one. The pointers are those of the graph's tensors, all of which
+/// are promised to be aligned to 16 bytes but for numbers of the host.
+template <class MakeGraph>
+bool run_plan(Cuda device, const PlanKey& key, bool rounding, const MakeGraph& make_graph,
+              const std::vector<void*>& pointers) {
+  PlanCache& cache = PlanCache::of(device);
+  const CudnnPlan* const plan = cache.find(key, rounding, make_graph, pointers);
+  if (plan) cache.run(*plan, pointers);
+  return plan != nullptr;
+}
+template <class... Pointers>
+bool are_aligned(const Pointers*... p) {
+  return ((reinterpret_cast<std::uintptr_t>(p) % 16 == 0) && ...);
+}
+/// cuDNN takes pointers to what it reads as if it wrote there.
+template <class T>
+void* operand(const T* p) {
+  return const_cast<T*>(p);
+}
+
+}  // namespace gram::cuda
