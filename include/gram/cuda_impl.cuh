@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // All of the CUDA backend, for one .cu file of a program:
 //     #include <gram/cuda_impl.cuh>
-//     nvcc -std=c++20 -O3 -arch=sm_90 --expt-relaxed-constexpr -I include -c gram_cuda.cu      (link with -lcublasLt)
-// Everything else is compiled by an ordinary compiler and knows nothing of CUDA. Before main() starts this
-// unit fills in the tables that host code calls through; with it Device::cuda() works.
+//     nvcc -std=c++20 -O3 -arch=sm_90 --expt-relaxed-constexpr -I include -c gram_cuda.cu
+// which is linked with -lcublasLt -lcudnn. Everything else is compiled by an ordinary compiler and knows nothing
+// of CUDA. Before main() starts this unit fills in the tables that host code calls through; with it
+// Device::cuda() works.
 #pragma once
 #include "gram/cuda/augment.cuh"
 #include "gram/cuda/batch_norm.cuh"
+#include "gram/cuda/conv2d.cuh"
 #include "gram/cuda/copy.cuh"
 #include "gram/cuda/dropout.cuh"
 #include "gram/cuda/elementwise.cuh"
@@ -33,6 +35,7 @@ template <class T>
 void fill_in_tables() {
   fill_in_augment_tables<T>();
   fill_in_batch_norm_tables<T>();
+  fill_in_conv2d_tables<T>();
   fill_in_copy_tables<T>();
   accumulate_table<T> = {accumulate<T>};
   fill_in_dropout_tables<T>();
