@@ -58,6 +58,7 @@ struct Conv2d {
       calls->add({.path = layer_path(weight.name),
                   .kind = "Conv2d",
                   .output = y.shape(),
+                  .input = x.shape(),
                   .parameters = weight.size() + bias.size(),
                   .products = y.size() * weight.shape().product(1, 4),
                   .executed = conv2d_products(x, weight, options, prepared())});

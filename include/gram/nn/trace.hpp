@@ -15,6 +15,7 @@ struct LayerCall {
   std::string path;  ///< "layer1.0.conv2"
   const char* kind;  ///< "Conv2d"
   Shape output;
+  Shape input = {};  ///< of convolutions
   Index parameters = 0;
   Index products = 0;  ///< multiply-accumulates with weights: convolutions and linear layers
   Index norms = 0;     ///< batch norm, two operations to an element
