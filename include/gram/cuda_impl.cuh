@@ -6,6 +6,7 @@
 // of CUDA. Before main() starts this unit fills in the tables that host code calls through; with it
 // Device::cuda() works.
 #pragma once
+#include "gram/cuda/attention.cuh"
 #include "gram/cuda/augment.cuh"
 #include "gram/cuda/batch_norm.cuh"
 #include "gram/cuda/conv2d.cuh"
@@ -41,6 +42,7 @@ void fill_in_tables() {
   fill_in_dropout_tables<T>();
   fill_in_elementwise_tables<T>();
   fill_in_explicit_attention_tables<T>();
+  fill_in_attention_tables<T>();
   fill_in_gemm_tables<T>();
   fill_in_index_tables<T>();
   fill_in_layer_norm_tables<T>();

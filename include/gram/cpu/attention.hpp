@@ -166,10 +166,12 @@ class ScoreGradient {
 
 /// Sinks may share memory: they are written in the order q, k, v.
 /// With p = exp(scale q k^T - lse), dp = dy v^T and ds = p (dp - sum p dp): dv = p^T dy, dq = scale ds k, dk
-/// = scale ds^T q.
+/// = scale ds^T q. Only devices that never have a whole row of p take its sum from the result, sum p dp = sum
+/// y dy.
 template <class T>
-void attention_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const T* v, const accum_t<T>* lse,
-                    const T* dy, GradientSink<T> dq, GradientSink<T> dk, GradientSink<T> dv) {
+void attention_grad(Cpu, const AttentionShape& s, const T* q, const T* k, const T* v, const T* /*y*/,
+                    const accum_t<T>* lse, const T* dy, GradientSink<T> dq, GradientSink<T> dk,
+                    GradientSink<T> dv) {
   using A = accum_t<T>;
   const auto& table = cpu::attention_table<T>();
   const auto& tile = cpu::tile_table<A>();

@@ -12,7 +12,7 @@ template <class T>
 struct AttentionTable {
   void (*forward)(Cuda, const kernels::AttentionShape& s, const T* q, const T* k, const T* v, T* y,
                   accum_t<T>* lse);
-  void (*grad)(Cuda, const kernels::AttentionShape& s, const T* q, const T* k, const T* v,
+  void (*grad)(Cuda, const kernels::AttentionShape& s, const T* q, const T* k, const T* v, const T* y,
                const accum_t<T>* lse, const T* dy, GradientSink<T> dq, GradientSink<T> dk,
                GradientSink<T> dv);
   void (*map)(Cuda, const kernels::AttentionShape& s, const T* q, const T* k, T* map);
@@ -33,9 +33,9 @@ void attention(Cuda device, const kernels::AttentionShape& s, const T* q, const 
 }
 template <class T>
 void attention_grad(Cuda device, const kernels::AttentionShape& s, const T* q, const T* k, const T* v,
-                    const accum_t<T>* lse, const T* dy, GradientSink<T> dq, GradientSink<T> dk,
+                    const T* y, const accum_t<T>* lse, const T* dy, GradientSink<T> dq, GradientSink<T> dk,
                     GradientSink<T> dv) {
-  return cuda::attention_table<T>.grad(device, s, q, k, v, lse, dy, dq, dk, dv);
+  return cuda::attention_table<T>.grad(device, s, q, k, v, y, lse, dy, dq, dk, dv);
 }
 template <class T>
 void attention_map(Cuda device, const kernels::AttentionShape& s, const T* q, const T* k, T* map) {

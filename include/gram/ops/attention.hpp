@@ -40,6 +40,12 @@ inline kernels::AttentionShape attention_shape(const char* name, const Shape& q,
           .scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(d))};
 }
 
+/// The result of attention as its backward pass keeps it: the CPU does without.
+template <Scalar T>
+Tensor<T> kept_result(const Tensor<T>& y) {
+  return y.device().kind() == Device::Kind::cpu ? Tensor<T>{} : y;
+}
+
 }  // namespace detail
 
 /// Multi-head softmax attention (arXiv:1706.03762, eq. 1), q (N, Lq, D), k (N, Lk, D), v (N, Lk, Dv) -> (N,
@@ -56,11 +62,12 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
     kernels::attention(device, shape, q.data(), k.data(), v.data(), y.data(), lse.data());
   });
   return record("attention", y, {q, k, v},
-                [=, dq = q.gradient(), dk = k.gradient(), dv = v.gradient()](const Tensor<T>& dy) {
+                [=, kept = detail::kept_result(y), dq = q.gradient(), dk = k.gradient(),
+                 dv = v.gradient()](const Tensor<T>& dy) {
                   const GradientSink<T> to_q = dq.sink(), to_k = dk.sink(), to_v = dv.sink();
                   on(dy.device(), [&](auto device) {
-                    kernels::attention_grad(device, shape, q.data(), k.data(), v.data(), lse.data(),
-                                            dy.data(), to_q, to_k, to_v);
+                    kernels::attention_grad(device, shape, q.data(), k.data(), v.data(), kept.data(),
+                                            lse.data(), dy.data(), to_q, to_k, to_v);
                   });
                 });
 }
@@ -81,15 +88,16 @@ Tensor<T> attention(const Tensor<T>& qkv, AttentionOptions options = {}) {
     const T* q = qkv.data();
     kernels::attention(device, shape, q, q + D, q + 2 * D, y.data(), lse.data());
   });
-  return record("attention", y, {qkv}, [=, dx = qkv.gradient()](const Tensor<T>& dy) {
-    if (const GradientSink<T> sink = dx.sink())
-      on(dy.device(), [&](auto device) {
-        const T* q = qkv.data();
-        T* dq = sink.data;
-        kernels::attention_grad(device, shape, q, q + D, q + 2 * D, lse.data(), dy.data(), {dq, sink.add},
-                                {dq + D, sink.add}, {dq + 2 * D, sink.add});
+  return record(
+      "attention", y, {qkv}, [=, kept = detail::kept_result(y), dx = qkv.gradient()](const Tensor<T>& dy) {
+        if (const GradientSink<T> sink = dx.sink())
+          on(dy.device(), [&](auto device) {
+            const T* q = qkv.data();
+            T* dq = sink.data;
+            kernels::attention_grad(device, shape, q, q + D, q + 2 * D, kept.data(), lse.data(), dy.data(),
+                                    {dq, sink.add}, {dq + D, sink.add}, {dq + 2 * D, sink.add});
+          });
       });
-  });
 }
 
 /// The attention map itself, softmax(scale q k^T) of every head: q (N, Lq, D), k (N, Lk, D) -> (N, heads, Lq,
