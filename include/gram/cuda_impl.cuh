@@ -9,12 +9,14 @@
 #include "gram/cuda/attention.cuh"
 #include "gram/cuda/augment.cuh"
 #include "gram/cuda/batch_norm.cuh"
+#include "gram/cuda/class_attention.cuh"
 #include "gram/cuda/conv2d.cuh"
 #include "gram/cuda/copy.cuh"
 #include "gram/cuda/dropout.cuh"
 #include "gram/cuda/elementwise.cuh"
 #include "gram/cuda/explicit_attention.cuh"
 #include "gram/cuda/gemm.cuh"
+#include "gram/cuda/gram.cuh"
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/index.cuh"
 #include "gram/cuda/layer_norm.cuh"
@@ -34,16 +36,17 @@ namespace gram::cuda {
 
 template <class T>
 void fill_in_tables() {
+  accumulate_table<T> = {accumulate<T>};
+  fill_in_attention_tables<T>();
   fill_in_augment_tables<T>();
   fill_in_batch_norm_tables<T>();
   fill_in_conv2d_tables<T>();
   fill_in_copy_tables<T>();
-  accumulate_table<T> = {accumulate<T>};
   fill_in_dropout_tables<T>();
   fill_in_elementwise_tables<T>();
   fill_in_explicit_attention_tables<T>();
-  fill_in_attention_tables<T>();
   fill_in_gemm_tables<T>();
+  fill_in_gram_tables<T>();
   fill_in_index_tables<T>();
   fill_in_layer_norm_tables<T>();
   fill_in_loss_tables<T>();
@@ -61,6 +64,8 @@ inline const bool registered = [] {
   fill_in_tables<float>();
   fill_in_tables<double>();
   fill_in_tables<bf16>();
+  fill_in_class_attention_tables<float>();
+  fill_in_class_attention_tables<double>();
   fill_in_copy_tables<std::int32_t>();
   fill_in_copy_tables<std::int64_t>();
   fill_in_copy_tables<std::uint8_t>();

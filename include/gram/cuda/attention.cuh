@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(block_threads)
 
 /// The map itself: one round over the keys for the sums, and another one for the map.
 template <class T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 2)
     attention_map_kernel(kernels::AttentionShape s, const T* q, const T* k, T* map) {
   using A = accum_t<T>;
   A* const shared = dynamic_shared<A>();
