@@ -86,6 +86,25 @@ TEST_CASE("hundreds of live numbers arrive") {
   CHECK(y.item() == count * (count + 1) / 2);
 }
 
+TEST_CASE("replays drop what plain steps would drop") {
+  const auto x = ones<float>({7, 11}, Device::cuda());
+  Rng plain(3), drawn(3);
+  Tensor<float> y, z;
+  cuda::Graph graph = cuda::capture(Device::cuda(), [&] {
+    y = dropout(x, 0.5, drawn);
+    z = drop_path(x, 0.5, drawn);
+  });
+  CHECK(drawn.position() == 0);
+  for (int i = 0; i < 4; ++i) {
+    graph.replay();
+    CHECK(values(y) == values(dropout(x, 0.5, plain)));
+    CHECK(values(z) == values(drop_path(x, 0.5, plain)));
+    CHECK(drawn.position() == plain.position());
+    if (i == 1)
+      CHECK(values(dropout(x, 0.5, drawn)) == values(dropout(x, 0.5, plain)));  // a plain step between
+  }
+}
+
 TEST_CASE("a step that reads values cannot be captured, and says what it tried") {
   const auto x = ones<float>({1}, Device::cuda());
   const auto attempt = [&](auto&& step) {

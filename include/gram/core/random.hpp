@@ -33,6 +33,9 @@ struct RandomKey {
   /// In a captured CUDA graph: device memory that the kernel takes the stream from.
   const std::uint64_t* live_stream = nullptr;
 
+  /// What a kernel of a GPU draws from: the same key with its stream read.
+  constexpr RandomKey now() const { return live_stream ? RandomKey{seed, *live_stream} : *this; }
+
   /// 128 random bits for position i.
   constexpr std::array<std::uint32_t, 4> bits(std::uint64_t i) const {
     return philox({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32U),

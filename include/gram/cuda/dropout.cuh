@@ -15,6 +15,7 @@ __global__ void dropout_kernel(RandomKey key, std::uint32_t threshold, accum_t<T
                                bool add, Index n, bool packs) {
   using Four = Pack<T, 4>;
   using A = accum_t<T>;
+  key = key.now();
   for (Index group = first_item(); group < ceil_div(n, 4); group += item_step()) {
     const auto words = key.bits(static_cast<std::uint64_t>(group));
     const Index i = 4 * group;
@@ -47,6 +48,7 @@ void dropout(Cuda device, RandomKey key, double p, const T* x, T* y, bool add, I
 template <class T>
 __global__ void drop_path_kernel(RandomKey key, double p, const T* x, T* y, bool add, Index samples,
                                  Index size, Index lines) {
+  key = key.now();
   for (Index sample = blockIdx.y; sample < samples; sample += gridDim.y) {
     const bool kept = key.uniform(static_cast<std::uint64_t>(sample)) >= p;
     const auto factor = static_cast<accum_t<T>>(kept ? 1 / (1 - p) : 0.0);
