@@ -3,9 +3,12 @@
 // of exponentials of each row are brought up to date with every tile of keys. Reads q once, k and v once for
 // 64 queries (mostly from the L2 cache), writes y once.
 #pragma once
+#include <numbers>
+
 #include "gram/cuda/attention.hpp"
 #include "gram/cuda/attention_grad.cuh"
 #include "gram/cuda/attention_tile.cuh"
+#include "gram/cuda/cudnn_attention.cuh"
 
 namespace gram::cuda {
 
@@ -126,8 +129,7 @@ __global__ void __launch_bounds__(block_threads, 2)
   }
 }
 
-/// Attention by the kernels of this file. Where a library has a faster form for a type and a shape, it goes
-/// in front of these two functions, attention_forward and attention_backward.
+/// Attention by the kernels of this file.
 template <class T>
 void attention_forward(Cuda device, const kernels::AttentionShape& s, const T* q, const T* k, const T* v,
                        T* y, accum_t<T>* lse) {
@@ -149,9 +151,43 @@ void attention_map(Cuda device, const kernels::AttentionShape& s, const T* q, co
          attention_shared_bytes<accum_t<T>>, s, q, k, map);
 }
 
+static __global__ void scale_logarithms_kernel(const float* x, float factor, float* y, Index n) {
+  for (Index i = first_item(); i < n; i += item_step()) y[i] = x[i] * factor;
+}
+/// y = factor x, for the logarithms of the sums of all rows: cuDNN's are natural, those of both devices'
+/// kernels have the base 2.
+inline void scale_logarithms(Cuda device, const kernels::AttentionShape& s, const float* x, double factor,
+                             float* y) {
+  const Index n = s.images * s.heads * s.queries;
+  launch(device, scale_logarithms_kernel, grid_blocks(n), block_threads, 0, x, static_cast<float>(factor), y,
+         n);
+}
+
+/// By cuDNN where it takes the shape, else by the kernels of this file.
+template <class T>
+void attention_by_choice(Cuda device, const kernels::AttentionShape& s, const T* q, const T* k, const T* v,
+                         T* y, accum_t<T>* lse) {
+  if constexpr (std::same_as<T, bf16>)
+    if (cudnn_attention(device, s, q, k, v, y, lse))
+      return scale_logarithms(device, s, lse, std::numbers::log2e, lse);
+  attention_forward(device, s, q, k, v, y, lse);
+}
+template <class T>
+void attention_grad_by_choice(Cuda device, const kernels::AttentionShape& s, const T* q, const T* k,
+                              const T* v, const T* y, const accum_t<T>* lse, const T* dy, GradientSink<T> dq,
+                              GradientSink<T> dk, GradientSink<T> dv) {
+  if constexpr (std::same_as<T, bf16>) {
+    DeviceScratch<float> natural(device, s.images * s.heads * s.queries);
+    scale_logarithms(device, s, lse, std::numbers::ln2, natural.data());
+    if (cudnn_attention_grad(device, s, q, k, v, y, natural.data(), dy, dq, dk, dv)) return;
+  }
+  attention_backward(device, s, q, k, v, y, lse, dy, dq, dk, dv);
+}
+
 template <class T>
 void fill_in_attention_tables() {
-  attention_table<T> = {attention_forward<T>, attention_backward<T>, attention_map<T>, attention_map_grad<T>};
+  attention_table<T> = {attention_by_choice<T>, attention_grad_by_choice<T>, attention_map<T>,
+                        attention_map_grad<T>};
 }
 
 }  // namespace gram::cuda
