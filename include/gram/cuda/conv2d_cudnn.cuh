@@ -9,6 +9,11 @@
 
 namespace gram::cuda {
 
+inline std::string cudnn_description() {
+  const std::size_t version = cudnnGetVersion();
+  return text("cuDNN ", version / 10000, ".", version / 100 % 100, ".", version % 100);
+}
+
 template <class T>
 bool may_round() {
   return std::is_same_v<T, bf16> || gemm_settings.tf32;

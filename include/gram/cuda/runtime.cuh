@@ -14,6 +14,9 @@ inline int device_count() {
   return 0;
 }
 
+/// "cuDNN 9.19.0", of the library that is loaded.
+inline std::string cudnn_description();
+
 inline std::string describe(int device) {
   const auto version = [](int number) { return text(number / 1000, ".", number % 1000 / 10); };
   int driver = 0, toolkit = 0;
@@ -23,7 +26,7 @@ inline std::string describe(int device) {
   cudaDeviceProp properties{};
   if (device < device_count() && cudaGetDeviceProperties(&properties, device) == cudaSuccess)
     name = properties.name;
-  return text(name, ", CUDA ", version(toolkit), ", driver ", version(driver));
+  return text(name, ", CUDA ", version(toolkit), ", ", cudnn_description(), ", driver ", version(driver));
 }
 
 inline const Runtime runtime_functions{

@@ -6,6 +6,8 @@
 
 namespace gram::cuda {
 
+inline std::string cudnn_description() { return "no cuDNN"; }
+
 template <class T>
 bool cudnn_conv2d(Cuda, const Conv2dShape&, const T*, const T*, const Conv2dEpilogue<T>&, T*) {
   return false;
