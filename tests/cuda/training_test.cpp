@@ -195,10 +195,9 @@ TEST_CASE("an epoch on the device is one on the CPU, with and without graphs") {
   CHECK(plain == graphs);
   REQUIRE(plain.size() == cpu.size());
   CHECK(plain[0] == doctest::Approx(cpu[0]).epsilon(1e-4));
-  CHECK(plain[1] == cpu[1]);
-  CHECK(plain[2] == cpu[2]);
   CHECK(plain[3] == doctest::Approx(cpu[3]).epsilon(1e-4));
-  CHECK(plain[4] == cpu[4]);
+  // Where two logits are nearly equal, rounding decides which is the larger: for one image of 26 at most.
+  for (const std::size_t accuracy : {1U, 2U, 4U}) CHECK(std::abs(plain[accuracy] - cpu[accuracy]) < 1.5 / 26);
 }
 
 TEST_CASE("weights go to a file from the device, and come back to it") {

@@ -64,14 +64,22 @@ class DeviceMemory {
   };
 
  private:
-  DeviceMemory()
-      : base_(static_cast<std::uint8_t*>(
-            mmap(nullptr, capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
-    if (base_ == MAP_FAILED) std::abort();
+  /// In huge pages, or each launch would spend its time on changing the access of thousands of small ones.
+  DeviceMemory() {
+    constexpr std::size_t huge_page = std::size_t{2} << 20;
+    void* const memory =
+        mmap(nullptr, capacity + huge_page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) std::abort();
+    const auto address = reinterpret_cast<std::uintptr_t>(memory);
+    base_ = reinterpret_cast<std::uint8_t*>((address + huge_page - 1) / huge_page * huge_page);
+    madvise(base_, capacity, MADV_HUGEPAGE);
   }
-  void protect(int access) const { mprotect(base_, used_, access); }
+  void protect(int access) const {
+    constexpr std::size_t huge_page = std::size_t{2} << 20;
+    mprotect(base_, (used_ + huge_page - 1) / huge_page * huge_page, access);
+  }
 
-  std::uint8_t* base_;
+  std::uint8_t* base_ = nullptr;
   std::size_t used_ = 0;
   std::multimap<std::size_t, std::size_t> free_;
   std::map<std::size_t, std::size_t> sizes_;
