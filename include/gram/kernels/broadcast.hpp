@@ -37,7 +37,8 @@ class BroadcastAxes {
     BroadcastOffset offset;
     for (int i = count_ - 1; i >= 0; --i) {
       Index k = position;
-      if (i > 0) {  // nothing is outside the first axis: most layouts have no other, and are spared a division
+      if (i >
+          0) {  // nothing is outside the first axis: most layouts have no other, and are spared a division
         k = position % axes_[i].extent;
         position /= axes_[i].extent;
       }
