@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# gram::cuda: the one source that nvcc compiles. An object library, so that the object that fills in the tables before main()
-# starts is part of every program that links it; nobody refers to it by name, and from an archive it would be left out.
+# gram::cuda: what nvcc compiles. An object library, so that the objects that fill in the tables before main()
+# starts are part of every program that links it; nobody refers to it by name, and from an archive it would be left out.
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(CMAKE_CUDA_COMPILER nvcc PATHS /usr/local/cuda/bin REQUIRED)
 endif()
@@ -12,10 +12,19 @@ list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 find_package(CUDAToolkit 13 REQUIRED)
 find_package(CUDNN 9.8 REQUIRED)
 
-file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/compiled/gram_cuda.cu CONTENT [[
-#include "gram/cuda_impl.cuh"
+# What cuda_impl.cuh does in one source, in two that compile side by side.
+set(fill_in "fill_in_tables<float>(), fill_in_other_tables()" "fill_in_tables<double>(), fill_in_tables<bf16>()")
+foreach(part 0 1)
+  list(GET fill_in ${part} GRAM_FILL_IN)
+  file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/compiled/gram_cuda_${part}.cu @ONLY CONTENT [[
+#include "gram/cuda/tables.cuh"
+using namespace gram;
+using namespace gram::cuda;
+static const bool filled_in = (@GRAM_FILL_IN@, true);
 ]])
-add_library(gram_cuda OBJECT ${CMAKE_CURRENT_BINARY_DIR}/compiled/gram_cuda.cu)
+  list(APPEND cuda_sources ${CMAKE_CURRENT_BINARY_DIR}/compiled/gram_cuda_${part}.cu)
+endforeach()
+add_library(gram_cuda OBJECT ${cuda_sources})
 add_library(gram::cuda ALIAS gram_cuda)
 # CMake 3.25 does not know what C++20 is called by nvcc 13.
 target_compile_options(gram_cuda PRIVATE -std=c++20 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra)

@@ -107,7 +107,8 @@ TEST_CASE_TEMPLATE("operations of two operands broadcast as on the CPU", T, floa
   };
   for (const auto& [a, b] : shapes)
     for (const BinaryOperation<T> op : ops) {
-      INFO(to_text(a), " and ", to_text(b));
+      const std::string which = text(to_text(a), " and ", to_text(b));
+      INFO(which);
       CHECK(broadcast_distance<T>(op, a, b) <= 2 * test::device_tolerance<T>);
     }
 }

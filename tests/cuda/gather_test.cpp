@@ -18,7 +18,8 @@ TEST_CASE_TEMPLATE("rows are looked up as on the CPU", T, float, double, bf16) {
                                     {{0, 4, 3}, 1},
                                     {{4, 3, 0}, 1}})
     for (const Index count : {0, 1, 40, 700}) {
-      INFO(to_text(shape), " along ", axis, ", ", count);
+      const std::string which = text(to_text(shape), " along ", axis, ", ", count);
+      INFO(which);
       const auto index = positions({count}, shape[axis]);
       const auto f = [&, along = axis](const auto& x) {
         const auto y = index_select(x[0], along, index.to(x[0].device()));
@@ -31,7 +32,8 @@ TEST_CASE_TEMPLATE("rows are looked up as on the CPU", T, float, double, bf16) {
 TEST_CASE_TEMPLATE("elements are gathered as on the CPU", T, float, double, bf16) {
   for (const auto& [shape, axis] :
        {std::pair<Shape, int>{{5, 3}, 0}, {{9, 70}, 1}, {{3, 300}, 1}, {{2, 90, 16}, 1}}) {
-    INFO(to_text(shape), " along ", axis);
+    const std::string which = text(to_text(shape), " along ", axis);
+    INFO(which);
     const auto index = positions(shape.with(axis, 13), shape[axis]);
     const auto f = [&, along = axis](const auto& x) {
       return gather(x[0], along, index.to(x[0].device())) + gather(x[0], along, index.to(x[0].device()));

@@ -18,7 +18,8 @@ TEST_CASE_TEMPLATE("axes are put in another order as on the CPU", T, float, doub
                                                       {{2, 3, 4, 5}, {0, 1, 2, 3}},
                                                       {{2, 3, 2, 3, 2, 3}, {5, 3, 1, 0, 2, 4}}};
   for (const auto& [shape, order] : cases) {
-    INFO(to_text(shape));
+    const std::string which = text(to_text(shape));
+    INFO(which);
     detail::AxisOrder axes{};
     std::copy(order.begin(), order.end(), axes.begin());
     const auto once = [&](const auto& x) { return detail::permuted("permute", x[0], axes); };

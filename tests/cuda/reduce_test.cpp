@@ -43,7 +43,8 @@ TEST_CASE_TEMPLATE("rows are summed as on the CPU", T, float, double, bf16) {
       const auto expected = start.clone(), found = start.to(Device::cuda());
       kernels::sum_rows(Cpu{}, rows, columns, x.data(), expected.data(), add);
       kernels::sum_rows(Cuda{}, rows, columns, x.to(Device::cuda()).data(), found.data(), add);
-      INFO(rows, " x ", columns);
+      const std::string which = text(rows, " x ", columns);
+      INFO(which);
       CHECK(test::close(found.to(Device::cpu()), expected, test::device_tolerance<T>));
     }
 }

@@ -11,7 +11,8 @@ const std::pair<Shape, int> softmax_cases[] = {
 TEST_CASE_TEMPLATE("softmax and its logarithm are those of the CPU", T, float, double, bf16) {
   for (const auto& [shape, axis] : softmax_cases) {
     if (shape[0] > 1000 && !std::is_same_v<T, bf16>) continue;
-    INFO(to_text(shape), " along ", axis);
+    const std::string which = text(to_text(shape), " along ", axis);
+    INFO(which);
     const auto inputs = test::random_inputs<T>({shape});
     const auto plain = [&, along = axis](const auto& x) { return softmax(x[0], along); };
     CHECK(test::device_distance<T>(plain, inputs) <= test::device_tolerance<T>);
@@ -37,7 +38,8 @@ TEST_CASE("softmax takes large values and masks, and gives NaN on") {
 TEST_CASE_TEMPLATE("lengths become one as on the CPU", T, float, double, bf16) {
   for (const auto& [shape, axis] : softmax_cases) {
     if (shape[0] > 1000) continue;
-    INFO(to_text(shape), " along ", axis);
+    const std::string which = text(to_text(shape), " along ", axis);
+    INFO(which);
     auto inputs = test::random_inputs<T>({shape});
     for (Index i = 0; i < inputs[0].size() && i < shape[1]; ++i)
       inputs[0].data()[i] = T(0.0F);  // below epsilon

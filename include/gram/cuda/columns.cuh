@@ -109,14 +109,14 @@ GRAM_DEVICE void for_rows(Op& op, Index row, Index step, Index rows) {
 template <int N, class A>
 GRAM_DEVICE void sum_over_block_rows(A (&values)[N], A* scratch) {
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
-  for (int i = 0; i < N; ++i) scratch[i * block_threads + thread] = values[i];
+  constexpr auto count = static_cast<unsigned>(N), threads = static_cast<unsigned>(block_threads);
+  for (unsigned i = 0; i < count; ++i) scratch[i * threads + thread] = values[i];
   for (unsigned n = blockDim.y; n > 1; n = (n + 1) / 2) {
     const unsigned half = (n + 1) / 2;
     __syncthreads();
     if (threadIdx.y + half < n)
-      for (int i = 0; i < N; ++i)
-        scratch[i * block_threads + thread] = values[i] +=
-            scratch[i * block_threads + thread + half * blockDim.x];
+      for (unsigned i = 0; i < count; ++i)
+        scratch[i * threads + thread] = values[i] += scratch[i * threads + thread + half * blockDim.x];
   }
 }
 

@@ -66,14 +66,15 @@ __global__ void sum_columns_kernel(F f, SumShape s, const T* a, const T* b, cons
         }
       }
     }
-    for (int k = 0; k < N; ++k) shared[slot + k] = total[k];
+    constexpr auto width = static_cast<unsigned>(N);
+    for (unsigned k = 0; k < width; ++k) shared[slot + k] = total[k];
     for (unsigned half = blockDim.y / 2; half; half /= 2) {
       __syncthreads();
       if (threadIdx.y < half)
-        for (int k = 0; k < N; ++k) shared[slot + k] += shared[slot + half * blockDim.x * N + k];
+        for (unsigned k = 0; k < width; ++k) shared[slot + k] += shared[slot + half * blockDim.x * width + k];
     }
     if (threadIdx.y == 0 && column < n)
-      for (int k = 0; k < N; ++k) {
+      for (unsigned k = 0; k < width; ++k) {
         if (parts > 1)
           result.partial[(unit * parts + blockIdx.y) * n + column + k] = shared[slot + k];
         else
