@@ -114,6 +114,7 @@
 #include "gram/io/layout.hpp"
 #include "gram/io/load_checkpoint.hpp"
 #include "gram/io/safetensors.hpp"
+#include "gram/io/training_state.hpp"
 #include "gram/io/weights.hpp"
 
 #include "gram/data/batch_mix.hpp"

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// Everything that a training goes on from, in one safetensors file: weights and buffers under their names, as
+// save_weights() writes them; what the optimiser remembers, "optimizer.NAME.exp_avg", with the float masters
+// of a bf16 network, "optimizer.NAME.master"; the places of the random sources, "random.NAME"; and how many
+// epochs are done, "training.epochs".
+#pragma once
+#include "gram/io/weights.hpp"
+#include "gram/optim/optimizer.hpp"
+
+namespace gram {
+namespace detail {
+
+/// f(name, part) for the random sources of a model.
+template <class Model, class F>
+void for_each_source(Model& model, F&& f) {
+  for_each_part(model, [&]<class Part>(const std::string& name, Part& part) {
+    if constexpr (std::is_same_v<Part, Rng>) f("random." + name, part);
+  });
+}
+inline Tensor<std::int64_t> place_of(const Rng& rng) {
+  return Tensor<std::int64_t>(
+      {2}, {std::bit_cast<std::int64_t>(rng.seed()), std::bit_cast<std::int64_t>(rng.position())});
+}
+
+}  // namespace detail
+
+/// Writes the state of a training whose first `epochs` epochs are done. Throws FileError when the file cannot
+/// be written; the old one stays.
+template <Scalar T, class Model>
+void save_training_state(Model& model, const Optimizer<T>& optimizer, Index epochs, const std::string& path) {
+  SafeTensorsWriter writer;
+  detail::for_each_weight(model, [&]<class P>(const std::string& name, Tensor<P>& part, Layout layout) {
+    writer.add(name, to_file_layout(part.to(Device::cpu()), layout));
+  });
+  const OptimizerState<T> state = optimizer.state();
+  for (const auto& [name, values] : state.tensors) writer.add("optimizer." + name, values);
+  for (const auto& [name, count] : state.steps) writer.add("optimizer." + name, count);
+  detail::for_each_source(
+      model, [&](const std::string& name, const Rng& rng) { writer.add(name, detail::place_of(rng)); });
+  writer.add("training.epochs", full<std::int64_t>({}, epochs));
+  writer.write(path);
+}
+
+/// Puts a model and its optimiser into the state that save_training_state() wrote, to the bit, on whatever
+/// device they are, and returns how many epochs are done. Both must be what they were: the same network in
+/// the same precision, the same kind of optimiser. Throws FileError, naming what does not fit, before
+/// anything is changed.
+template <Scalar T, class Model>
+Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std::string& path) {
+  const SafeTensors file = SafeTensors::read(path);
+  detail::PendingLoad load = detail::pending_load(model, file, {.strict = false, .strip = {}});
+  std::set<std::string> used;
+  const auto read = [&]<Element E>(const std::string& name, const Shape& expected) -> Tensor<E> {
+    used.insert(name);
+    if (!file.contains(name)) return load.report.missing.push_back(name), Tensor<E>{};
+    if (file.shape(name) == expected) return file.tensor<E>(name);
+    load.report.mismatched.push_back({name, expected, file.shape(name)});
+    return {};
+  };
+  const auto restore = [&]<Element E>(const std::string& name, const Tensor<E>& target) {
+    const Tensor<E> values = read.template operator()<E>("optimizer." + name, target.shape());
+    if (!values.defined()) return;
+    load.copies.push_back([values = values.to(target.device()), target] {
+      on(target.device(),
+         [&](auto device) { kernels::copy(device, values.data(), target.data(), target.size()); });
+    });
+  };
+  const OptimizerState<T> state = optimizer.state();
+  for (const auto& [name, values] : state.tensors) restore(name, values);
+  for (const auto& [name, count] : state.steps) restore(name, count);
+  detail::for_each_source(model, [&](const std::string& name, Rng& rng) {
+    const auto place = read.template operator()<std::int64_t>(name, {2});
+    if (place.defined())
+      load.copies.push_back([place, &rng] {
+        rng.restore(std::bit_cast<std::uint64_t>(place.data()[0]),
+                    std::bit_cast<std::uint64_t>(place.data()[1]));
+      });
+  });
+  const auto epochs = read.template operator()<std::int64_t>("training.epochs", {});
+  std::erase_if(load.report.unexpected, [&](const std::string& name) { return used.contains(name); });
+  require<FileError>(load.report.complete(), printable(path),
+                     ": not the state of this training: ", to_text(load.report));
+  load.commit();
+  return epochs.item();
+}
+
+}  // namespace gram

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#include "gram/io/training_state.hpp"
+
+#include <filesystem>
+
+#include "gram/nn/batch_norm.hpp"
+#include "gram/nn/dropout.hpp"
+#include "gram/nn/linear.hpp"
+#include "gram/ops/reduce.hpp"
+#include "gram/optim/adamw.hpp"
+#include "gram/optim/sgd.hpp"
+#include "support.hpp"
+
+using namespace gram;
+using test::error_of;
+
+namespace {
+
+/// A layer with dropout behind it, and a norm.
+template <Scalar T>
+struct Network {
+  explicit Network(std::uint64_t seed) : rng(seed) {}
+  Tensor<T> operator()(const Tensor<T>& x) { return norm(drop(layer(x))); }
+  void visit(auto&& parts) { parts("layer", layer), parts("drop", drop), parts("norm", norm); }
+
+  Rng rng;
+  Linear<T> layer{{.in = 4, .out = 3}, rng};
+  Dropout<T> drop{0.3, rng};
+  BatchNorm2d<T> norm{{.channels = 3}};
+};
+
+template <Scalar T, class Method>
+void train_steps(Network<T>& network, Method& optimizer, int steps) {
+  const auto x = converted<T>(randn<float>({8, 4}, 5)), wanted = converted<T>(randn<float>({8, 3}, 6));
+  for (int i = 0; i < steps; ++i) {
+    const Tensor<T> error = network(x) - wanted;
+    optimizer.zero_grad();
+    backward(mean(error * error));
+    optimizer.step();
+  }
+}
+
+/// Every value of a network and of its optimiser, bit by bit.
+template <Scalar T>
+std::vector<double> everything(Network<T>& network, const Optimizer<T>& optimizer) {
+  std::vector<double> all;
+  const auto put = [&](const auto& values) {
+    for (Index i = 0; i < values.size(); ++i) all.push_back(static_cast<double>(values.data()[i]));
+  };
+  for_each_parameter(network, [&](const std::string&, const auto& p) { put(p); });
+  for_each_buffer(network, [&](const std::string&, const auto& b) { put(b); });
+  for (const auto& [name, values] : optimizer.state().tensors) put(values);
+  for (const auto& [name, count] : optimizer.state().steps) put(count);
+  return all;
+}
+
+struct StateFile {
+  StateFile() : path((std::filesystem::temp_directory_path() / text("gram_state_", ::getpid())).string()) {}
+  ~StateFile() { std::filesystem::remove(path); }
+  std::string path;
+};
+
+template <Scalar T, class Method>
+void check_resume(const typename Method::Options& options) {
+  const StateFile file;
+  Network<T> whole(1), first(1), second(7);
+  Method optimizer(named_parameters<T>(whole), options);
+  train_steps(whole, optimizer, 5);
+  {
+    Method of_first(named_parameters<T>(first), options);
+    train_steps(first, of_first, 2);
+    save_training_state(first, of_first, 12, file.path);
+  }
+  Method of_second(named_parameters<T>(second), options);
+  train_steps(second, of_second, 1);
+  CHECK(load_training_state(second, of_second, file.path) == 12);
+  train_steps(second, of_second, 3);
+  CHECK(everything(second, of_second) == everything(whole, optimizer));
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a training that is resumed is one without a pause, to the bit", T, float, double, bf16) {
+  check_resume<T, AdamW<T>>({.lr = 0.05});
+  check_resume<T, Sgd<T>>({.lr = 0.05, .momentum = 0.9});
+}
+
+TEST_CASE("a state holds weights under their names, float masters, and the places of random sources") {
+  const StateFile file;
+  Network<bf16> network(1), other(2);
+  AdamW<bf16> optimizer(named_parameters<bf16>(network), {});
+  train_steps(network, optimizer, 3);
+  save_training_state(network, optimizer, 3, file.path);
+  const auto s = SafeTensors::read(file.path);
+  CHECK(s.dtype("layer.weight") == "BF16");
+  CHECK(s.dtype("optimizer.layer.weight.master") == "F32");
+  CHECK(s.dtype("norm.weight") == "F32");
+  CHECK_FALSE(s.contains("optimizer.norm.weight.master"));  // it is float itself
+  CHECK(s.tensor<std::int64_t>("optimizer.layer.bias.step").item() == 3);
+  CHECK(s.tensor<std::int64_t>("random.drop.rng").data()[1] == 3);
+  // Small updates live in the masters alone.
+  const auto master = s.tensor<float>("optimizer.layer.weight.master");
+  CHECK(test::identical(converted<bf16>(master), network.layer.weight.detach()));
+  CHECK_FALSE(test::identical(master, converted<float>(network.layer.weight.detach())));
+  CHECK_FALSE(load_weights(other, file.path, {.strict = false}).unexpected.empty());
+  CHECK(test::identical(other.layer.weight.detach(), network.layer.weight.detach()));
+}
+
+TEST_CASE("a state of another training is refused, and nothing is changed") {
+  const StateFile file;
+  Network<float> network(1), other(2);
+  const AdamW<float> adamw(named_parameters<float>(network), {});
+  save_training_state(network, adamw, 1, file.path);
+
+  const Sgd<float> sgd(named_parameters<float>(other), {.momentum = 0.9});
+  const auto before = everything(other, sgd);
+  CHECK(error_of([&] { load_training_state(other, sgd, file.path); })
+            .starts_with("'" + file.path +
+                         "': not the state of this training: 4 missing (optimizer.layer.weight."
+                         "momentum_buffer, "));
+  CHECK(everything(other, sgd) == before);
+
+  Network<bf16> rounded(1);
+  const AdamW<bf16> masters(named_parameters<bf16>(rounded), {});
+  CHECK(error_of([&] { load_training_state(rounded, masters, file.path); })
+            .ends_with(": not the state of this training: 2 missing (optimizer.layer.weight.master, "
+                       "optimizer.layer.bias.master)"));
+
+  other.layer = Linear<float>({.in = 4, .out = 3, .bias = false}, other.rng);
+  const AdamW<float> fewer(named_parameters<float>(other), {});
+  CHECK(error_of([&] { load_training_state(other, fewer, file.path); })
+            .ends_with("4 unexpected (layer.bias, optimizer.layer.bias.exp_avg, "
+                       "optimizer.layer.bias.exp_avg_sq, optimizer.layer.bias.step)"));
+
+  save_weights(network, file.path);
+  CHECK(error_of([&] { load_training_state(network, adamw, file.path); }).find("training.epochs") !=
+        std::string::npos);
+  CHECK(error_of([&] { load_training_state(network, adamw, "/nowhere/state"); }).find("/nowhere/state") !=
+        std::string::npos);
+}
