@@ -78,12 +78,12 @@ stage_build() {
       [ $scalar = bf16 ] && echo '#define GRAM_STORAGE_ONLY'
       echo '#include "gram/cpu/instantiate.hpp"'; } > "$objects/kernels_$scalar.cpp"
   done
-  for scalar in float double; do
+  for scalar in float double bf16; do
     printf '#define GRAM_COMPILED\n#include "gram/gram.hpp"\n#define GRAM_TEMPLATE template\n#define GRAM_SCALAR %s\n#include "gram/compiled.inl"\n' $scalar > "$objects/templates_$scalar.cpp"
   done
   {
     compile "$objects/gram_cuda.o" nvcc -std=c++20 -O3 "-arch=$arch" --expt-relaxed-constexpr -I include -I "$cudnn/include" -c "$objects/gram_cuda.cu"
-    for scalar in float double; do compile "$objects/templates_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/templates_$scalar.cpp"; done
+    for scalar in float double bf16; do compile "$objects/templates_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/templates_$scalar.cpp"; done
     for scalar in float double bf16; do compile "$objects/kernels_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/kernels_$scalar.cpp"; done
     for source in examples/gram.cpp examples/gram_bench.cpp examples/gram_verbs.cpp examples/train_ga_resnet.cpp examples/options.cpp bench/cuda_ceilings.cpp; do
       compile "$objects/$(basename "$source" .cpp).o" g++ -std=c++20 -O1 -fopenmp -DGRAM_COMPILED $own -c "$source"
@@ -113,9 +113,9 @@ stage_tests() {
   local status=$?
   [ $status = 77 ] && { echo "no device answers: nothing was tested"; return 1; }
   [ $status = 0 ] || return $status
-  for device in cpu cuda; do
-    echo "train_ga_resnet on $device:"
-    "$objects/train_ga_resnet" --device $device --epochs 1 --steps 30 --batch 64 2> /dev/null || return 1
+  for options in "--device cpu" "--device cuda" "--device cuda --precision bf16"; do
+    echo "train_ga_resnet $options:"
+    "$objects/train_ga_resnet" $options --epochs 1 --steps 30 --batch 64 2> /dev/null || return 1
   done
 }
 stage_ceilings() { "$objects/cuda_ceilings" 2; }

@@ -12,5 +12,8 @@
 #define GRAM_SCALAR double
 #include "gram/compiled.inl"
 #undef GRAM_SCALAR
+#define GRAM_SCALAR bf16
+#include "gram/compiled.inl"
+#undef GRAM_SCALAR
 #undef GRAM_TEMPLATE
 #endif
