@@ -18,14 +18,19 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   app.add_option("--lr", options.learning_rate, "largest learning rate")->check(CLI::Range(1e-9, 1e3));
   app.add_option("--seed", options.seed, "of weights, shuffling and augmentation");
   app.add_option("--threads", options.threads, "0: all processors")->check(CLI::Range(0, 1024));
-  app.add_option("--precision", options.precision,
-                 "large products: float32, or bf16 operands (TF32 on a GPU) and float sums")
+  app.add_option(
+         "--precision", options.precision,
+         "float32, or bf16: on the CPU operands of large products, on a GPU the whole network, but for "
+         "sums, norms and the optimiser")
       ->check(CLI::IsMember({"float32", "bf16"}));
   app.add_option("--device", options.device, "cpu, cuda (the first GPU) or cuda:1");
   app.add_flag("!--no-graph", options.graphs, "on a GPU: start every operation of every step by itself");
   app.add_option("--steps", options.steps, "end an epoch after so many steps; 0: all of them")
       ->check(CLI::Range(0, 1000000000));
   app.add_option("--log", options.log, "write a CSV file, one row for each epoch");
+  app.add_option("--checkpoint", options.checkpoint,
+                 "a file that the state of the training is written to after every epoch");
+  app.add_flag("--resume", options.resume, "go on from the state in that file")->needs("--checkpoint");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& end) {

@@ -17,11 +17,17 @@ struct Options {
   double learning_rate = 0;
   std::uint64_t seed = 1;
   int threads = 0;                    ///< 0: all processors
-  std::string precision = "float32";  ///< of large products: float32 or bf16
+  std::string precision = "float32";  ///< float32 or bf16
   std::string device = "cpu";         ///< cpu, cuda or cuda:1
   bool graphs = true;                 ///< on a GPU: replay a captured step
   std::int64_t steps = 0;             ///< stop an epoch after so many steps; 0: all
   std::string log = {};               ///< a CSV file
+  std::string checkpoint = {};        ///< where the state of the training is written after every epoch
+  bool resume = false;                ///< go on from there
+
+  /// On a GPU bf16 is what the network is made of, and the optimiser keeps its weights in float, too. On the
+  /// CPU the network is float, and only the operands of large products are rounded.
+  bool bf16_network() const { return precision == "bf16" && device != "cpu"; }
 };
 
 /// Reads the command line into the defaults; prints help or an error and ends the program where that is asked

@@ -8,29 +8,24 @@
 
 using namespace gram;
 
-int main(int argc, char** argv) try {
-  const examples::Options o =
-      examples::parse(argc, argv, "Trains a small GA-ViT on images of 32 x 32 pixels.",
-                      {.epochs = 10, .learning_rate = 2e-3});
-  if (o.threads) set_threads(o.threads);
-  if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
-  const Device device = parse_device(o.device);
-
+/// T is what activations and weights are made of.
+template <Scalar T>
+void train_network(const examples::Options& o, Device device) {
   // Data: photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
   const Dataset test_set = open_dataset(o.data, o.folder, Split::test, {.count = 10000});
   const ChannelStatistics statistics = channel_statistics(train_set.images);
   const bool photographs = o.data.starts_with("cifar");
-  Loader<float> train_loader(
+  Loader<T> train_loader(
       train_set, {.batch = o.batch,
                   .shuffle = true,
                   .seed = o.seed,
                   .transform = {.pad = photographs ? 4 : 0, .flip = photographs, .normalize = statistics}});
-  Loader<float> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
+  Loader<T> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
 
   // Model: a vision transformer without class token; its tokens feed the Gramian heads.
   Rng rng(o.seed);
-  GaVit<float> model(
+  GaVit<T> model(
       {.classes = train_set.classes,
        .heads = o.heads,
        .trunk = {.size = 32, .patch = 4, .channels = 128, .depth = 4, .heads = 4, .init = Init::xavier},
@@ -45,13 +40,13 @@ int main(int argc, char** argv) try {
   move_to(model, device);
 
   // Optimiser: AdamW, a cosine with warm-up; no decay on biases and norms.
-  AdamW<float> optimizer(named_parameters<float>(model), {.lr = o.learning_rate, .weight_decay = 0.05});
+  AdamW<T> optimizer(named_parameters<T>(model), {.lr = o.learning_rate, .weight_decay = 0.05});
   const Index steps = o.steps ? std::min(o.steps, train_loader.batches()) : train_loader.batches();
   const CosineSchedule schedule{
       .base_lr = o.learning_rate, .total_steps = o.epochs * steps, .warmup_steps = steps / 2};
 
   // Loss: cross-entropy of every head; lambda < 0 pushes the heads away from their mean prediction.
-  const auto loss = [&](const std::vector<Tensor<float>>& logits, const Batch<float>& batch) {
+  const auto loss = [&](const std::vector<Tensor<float>>& logits, const Batch<T>& batch) {
     return gramian_loss(logits, batch.labels, {.lambda = o.lambda});
   };
 
@@ -59,7 +54,8 @@ int main(int argc, char** argv) try {
                    ? CsvLog()
                    : CsvLog(o.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"});
   Progress progress;
-  for (Index epoch = 1; epoch <= o.epochs; ++epoch) {
+  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint) : 0;
+  for (Index epoch = done + 1; epoch <= o.epochs; ++epoch) {
     const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
                                    {.epoch = epoch,
                                     .epochs = o.epochs,
@@ -67,12 +63,23 @@ int main(int argc, char** argv) try {
                                     .max_norm = 1,
                                     .progress = &progress,
                                     .graphs = o.graphs});
+    if (!o.checkpoint.empty()) save_training_state(model, optimizer, epoch, o.checkpoint);
     const Meter test = evaluate(model, test_loader, o.graphs);
     log.row({static_cast<double>(epoch), seen.loss(), seen.accuracy(), test.loss(), test.accuracy()});
     std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                 test.loss(), 100 * test.accuracy());
     std::fflush(stdout);
   }
+}
+
+int main(int argc, char** argv) try {
+  const examples::Options o =
+      examples::parse(argc, argv, "Trains a small GA-ViT on images of 32 x 32 pixels.",
+                      {.epochs = 10, .learning_rate = 2e-3});
+  if (o.threads) set_threads(o.threads);
+  if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
+  const Device device = parse_device(o.device);
+  o.bf16_network() ? train_network<bf16>(o, device) : train_network<float>(o, device);
 } catch (const Error& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return 1;

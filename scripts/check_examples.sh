@@ -16,6 +16,9 @@ at_least() { # name, percent, file: the last test accuracy printed there
 "$examples/train_ga_resnet" --epochs 2 --steps 40 --batch 64 --log "$work/log.csv" > "$work/resnet" 2> /dev/null
 at_least train_ga_resnet 20 "$work/resnet"
 [ "$(wc -l < "$work/log.csv")" = 3 ] || { echo "log.csv should have a header and two rows"; exit 1; }
+"$examples/train_ga_resnet" --epochs 3 --steps 5 --batch 64 --checkpoint "$work/state" > "$work/whole" 2> /dev/null
+"$examples/train_ga_resnet" --epochs 4 --steps 5 --batch 64 --checkpoint "$work/state" --resume > "$work/resumed" 2> /dev/null
+[ "$(grep -o '^epoch [0-9]*' "$work/resumed")" = "epoch 4" ] || { cat "$work/resumed"; exit 1; }
 "$examples/train_ga_vit" --epochs 1 --steps 60 --batch 64 > "$work/vit" 2> /dev/null
 at_least train_ga_vit 13 "$work/vit"
 

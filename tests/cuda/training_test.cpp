@@ -1,46 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Whole networks on both devices: losses of a few training steps, inference, captured steps, epochs.
 #include "both_devices.hpp"
+#include "tiny_networks.hpp"
 
 using namespace gram;
-namespace {
+using test::tiny_resnet;
+using test::tiny_vit;
+using test::weights_of;
 
-GaCifar<float> tiny_resnet() {
-  Rng rng(1);
-  return GaCifar<float>({.classes = 5,
-                         .heads = 2,
-                         .trunk = {.blocks = 1, .bottleneck = false},
-                         .cardinality = 2,
-                         .dim = 16,
-                         .gram_dim = 8,
-                         .contraction_groups = 2,
-                         .embedding_groups = 2,
-                         .embed = 8,
-                         .attention_heads = 2,
-                         .mlp_groups = 2},
-                        rng);
-}
-template <Scalar T>
-GaVit<T> tiny_vit(double drop = 0) {
-  Rng rng(1);
-  return GaVit<T>({.classes = 5,
-                   .heads = 2,
-                   .trunk = {.size = 16,
-                             .patch = 4,
-                             .channels = 16,
-                             .depth = 2,
-                             .heads = 2,
-                             .drop = drop,
-                             .drop_path = drop,
-                             .init = Init::xavier},
-                   .gram_dim = 8,
-                   .contraction_groups = 2,
-                   .embedding_groups = 2,
-                   .embed = 8,
-                   .attention_heads = 2,
-                   .mlp_groups = 2},
-                  rng);
-}
+namespace {
 
 constexpr Index images_in_batch = 4;
 
@@ -48,19 +16,6 @@ template <Scalar T>
 Batch<T> batch_on(Device device, std::uint64_t seed = 1) {
   return {converted<T>(randn<float>({images_in_batch, 16, 16, 3}, seed)).to(device),
           generate<std::int64_t>({images_in_batch}, [](Index i) { return i; }).to(device)};
-}
-
-/// The values of all parameters and buffers, on the CPU.
-template <class Model>
-std::vector<double> weights_of(Model& model) {
-  std::vector<double> all;
-  for_each_part(model, [&]<class Part>(const std::string&, Part& part) {
-    if constexpr (detail::PartTraits<Part>::parameter || detail::PartTraits<Part>::buffer) {
-      const auto here = converted<double>(part.detach().to(Device::cpu()));
-      all.insert(all.end(), here.data(), here.data() + here.size());
-    }
-  });
-  return all;
 }
 
 template <class Optimizer, class Model>
@@ -111,7 +66,8 @@ double loss_distance(const F& make, const typename Optimizer::Options& options) 
 
 TEST_CASE("a small GA-ResNet learns on the device what it learns on the CPU") {
   CHECK(loss_distance<float, Sgd<float>>(
-            tiny_resnet, {.lr = 0.02, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4}) < 1e-4);
+            tiny_resnet<float>, {.lr = 0.02, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4}) <
+        1e-4);
 }
 
 TEST_CASE("a small GA-ViT with dropout learns on the device what it learns on the CPU") {
@@ -152,8 +108,8 @@ TEST_CASE(
   CHECK(trained<AdamW<float>>(tiny_vit<float>(0.2), adamw, true, 6) ==
         trained<AdamW<float>>(tiny_vit<float>(0.2), adamw, false, 6));
   const Sgd<float>::Options sgd{.lr = 0.02, .momentum = 0.9, .nesterov = true};
-  CHECK(trained<Sgd<float>>(tiny_resnet(), sgd, true, 6) ==
-        trained<Sgd<float>>(tiny_resnet(), sgd, false, 6));
+  CHECK(trained<Sgd<float>>(tiny_resnet<float>(), sgd, true, 6) ==
+        trained<Sgd<float>>(tiny_resnet<float>(), sgd, false, 6));
 }
 
 TEST_CASE("replays and plain steps may take turns") {

@@ -4,6 +4,7 @@
 #include "gram/data/loader.hpp"
 #include "gram/loss/cross_entropy.hpp"
 #include "gram/nn/module.hpp"
+#include "gram/ops/cast.hpp"
 #include "gram/optim/clip.hpp"
 #include "gram/train/data_parallel.hpp"
 #include "gram/train/meter.hpp"
@@ -21,10 +22,22 @@ struct EpochOptions {
   DataParallel* parallel = nullptr;  ///< adds up the gradients of several processes
 };
 
+namespace detail {
+
+/// Losses are computed, and right answers counted, in float for a bf16 network, too.
+template <Scalar T>
+std::vector<Tensor<accum_t<T>>> widened(const std::vector<Tensor<T>>& logits) {
+  std::vector<Tensor<accum_t<T>>> wide;
+  for (const Tensor<T>& z : logits) wide.push_back(cast<accum_t<T>>(z));
+  return wide;
+}
+
+}  // namespace detail
+
 /// Trains for one pass over the loader's data, on the model's device, and returns what was seen. A step is:
 /// logits of all heads, loss, gradients, update. On several processes (options.parallel, and a loader with
-/// shards) it returns what all have seen.
-///   loss(logits, batch)  -> Tensor<T>, a scalar
+/// shards) it returns what all have seen. The logits of a network of bf16 are given to the loss as float.
+///   loss(logits, batch)  -> a scalar Tensor<accum_t<T>>, of std::vector<Tensor<accum_t<T>>> and Batch<T>
 ///   learning_rate(step)  -> double, for step 0, 1, .. of the whole training
 template <Scalar T, class Model, class Optimizer, class Loss, class Schedule>
 Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& loss,
@@ -36,8 +49,8 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
   Meter meter;
   Repeat<T> repeat(device_of(model), options.graphs && !options.parallel);
   const auto train_step = [&](const Batch<T>& batch) {
-    const std::vector<Tensor<T>> logits = model(batch.images);
-    const Tensor<T> objective = loss(logits, batch);
+    const auto logits = detail::widened(model(batch.images));
+    const auto objective = loss(logits, batch);
     optimizer.zero_grad();
     backward(options.parallel ? objective * batch.share() : objective);
     if (options.parallel) options.parallel->finish();
@@ -77,8 +90,8 @@ Meter evaluate(Model& model, Loader<T>& loader, bool graphs = true, Communicator
   Repeat<T> repeat(device_of(model), graphs);
   for (const Batch<T>& host_batch : loader.epoch(0))
     repeat(host_batch, [&](const Batch<T>& batch) {
-      const std::vector<Tensor<T>> logits = model(batch.images);
-      Tensor<T> sum = logits.at(0);
+      const auto logits = detail::widened(model(batch.images));
+      auto sum = logits.at(0);
       for (std::size_t i = 1; i < logits.size(); ++i) sum = add(sum, logits[i]);
       meter.add(cross_entropy(sum, batch.labels), logits, batch.labels);
     });
