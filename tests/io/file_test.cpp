@@ -68,6 +68,9 @@ TEST_CASE("what is no file is refused, and so is one that became shorter") {
         printable(absent) + ": cannot open: No such file or directory");
   CHECK(error_of([&] { InputFile{folder.path.string()}; }) ==
         printable(folder.path.string()) + ": not an ordinary file");
+  const std::string pipe = (folder.path / "pipe").string();  // nobody writes to it: it is not waited for
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(error_of([&] { InputFile{pipe}; }) == printable(pipe) + ": not an ordinary file");
   const std::string path = folder.file("short", "0123456789");
   const InputFile file(path);
   std::filesystem::resize_file(path, 6);
@@ -106,4 +109,11 @@ TEST_CASE("an output goes nowhere else") {
   std::filesystem::create_symlink(precious, path + ".partial." + std::to_string(::getpid()));
   CHECK(error_of([&] { OutputFile{path}; }).find("cannot write") != std::string::npos);
   CHECK(content(precious) == "precious");
+  std::filesystem::remove(path + ".partial." + std::to_string(::getpid()));
+  std::filesystem::create_directory(path);
+  const std::string pipe = (folder.path / "pipe").string();  // stands for a device such as /dev/null
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  for (const std::string& other : {path, pipe})
+    CHECK(error_of([&] { OutputFile{other}; }) == printable(other) + ": cannot write: not an ordinary file");
+  CHECK(folder.entries() == 3);
 }

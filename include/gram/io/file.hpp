@@ -45,7 +45,8 @@ class InputFile {
  public:
   /// Throws FileError when there is no such file, or when it is not an ordinary one.
   explicit InputFile(std::string path) : path_(std::move(path)) {
-    const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    // Without O_NONBLOCK a named pipe would be waited for before it can be refused.
+    const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) throw detail::system_error(path_, "open");
     handle_ = std::make_shared<detail::FileHandle>(descriptor);
     struct stat status = {};
@@ -91,9 +92,14 @@ class InputFile {
 /// `path`. A reader of the old file never sees it change, and a crash leaves the old file.
 class OutputFile {
  public:
-  /// Throws FileError when the folder cannot be written.
+  /// Throws FileError when the folder cannot be written, or when `path` is something else than a file: a
+  /// folder cannot be replaced, and a device (/dev/null) must not be.
   explicit OutputFile(std::string path)
       : path_(std::move(path)), sibling_(path_ + ".partial." + std::to_string(::getpid())) {
+    struct stat status = {};
+    const bool exists = ::stat(path_.c_str(), &status) == 0;
+    require<FileError>(!exists || S_ISREG(status.st_mode), printable(path_),
+                       ": cannot write: not an ordinary file");
     const int descriptor =
         ::open(sibling_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (descriptor < 0) throw detail::system_error(sibling_, "write");
