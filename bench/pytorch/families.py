@@ -331,7 +331,7 @@ class LocalAttention(nn.Module):
 
     def forward(self, a):
         y = F.relu6(self.bn1(self.conv_exp(a)))
-        return a + self.bn3(self.conv_pro(F.relu(self.bn2(self.depth_sep_conv(y)))))
+        return a + self.bn3(self.conv_pro(F.relu6(self.bn2(self.depth_sep_conv(y)))))
 
 
 class RefinerAttention(nn.Module):
