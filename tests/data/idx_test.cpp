@@ -64,6 +64,9 @@ TEST_CASE("IDX pairs that do not belong together are refused") {
   CHECK(pair_error(image_bytes, label_bytes) == "");
   CHECK(pair_error(image_bytes, header(0x801, {1}) + "\1") == "'l': 1 labels for 2 images");
   CHECK(pair_error(image_bytes, header(0x801, {2}) + "\1\x0a") == "'l': offset 9: label 10 is not below 10");
+  CHECK(pair_error(header(0x803, {0, 28, 28}), header(0x801, {0})) ==
+        "'i': shape (0, 28, 28); there is no image");
+  CHECK(pair_error(header(0x803, {2, 0, 28}), label_bytes) == "'i': shape (2, 0, 28); there is no image");
   CHECK(pair_error(label_bytes, image_bytes) ==
         "'i': magic number 2049, expected 2051 (unsigned bytes, 3 axes)");
 }
@@ -79,5 +82,8 @@ TEST_CASE("an IDX folder is read under either of its usual names") {
   const Dataset data = open_dataset("mnist", folder.string(), Split::train);
   CHECK(data.images.shape() == Shape{2, 32, 32, 3});
   CHECK(data.images.at({1, 16, 16, 2}) == 255);
+  std::ofstream(folder / "train-images-idx3-ubyte") << header(0x803, {2, 33, 1}) + std::string(66, '\0');
+  CHECK(error_of([&] { open_dataset("mnist", folder.string(), Split::train); }) ==
+        printable(folder.string()) + ": images of 33 x 1 pixels; mnist has no larger ones than 32 x 32");
   std::filesystem::remove_all(folder);
 }

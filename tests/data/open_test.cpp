@@ -19,6 +19,8 @@ TEST_CASE("data sets open by name, and the nearest name is suggested") {
         "open_dataset: unknown data set 'cifar'; did you mean 'cifar10'? Known: textures, cifar10, cifar100, "
         "mnist, "
         "fashion_mnist");
+  CHECK(error_of([] { open_dataset("mnist", "", Split::test); }) ==
+        "open_dataset: mnist needs the folder with its files");
 }
 
 TEST_CASE("the real Fashion-MNIST images are read") {

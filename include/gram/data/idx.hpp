@@ -38,11 +38,13 @@ inline Tensor<std::uint8_t> read_idx(const InputFile& file, int axes) {
   return values;
 }
 
-/// Images (N, H, W, 1) and labels of a pair of files. Throws FileError when their numbers differ or a label
-/// is not below `classes`.
+/// Images (N, H, W, 1) and labels of a pair of files. Throws FileError when there is no image, when their
+/// numbers differ, or when a label is not below `classes`.
 inline Dataset read_idx_pair(const InputFile& images, const InputFile& labels, std::string name = "mnist",
                              Index classes = 10) {
   const Tensor<std::uint8_t> pixels = read_idx(images, 3), label = read_idx(labels, 1);
+  require<FileError>(pixels.size() > 0, printable(images.path()), ": shape ", pixels.shape(),
+                     "; there is no image");
   require<FileError>(pixels.dim(0) == label.dim(0), printable(labels.path()), ": ", label.dim(0),
                      " labels for ", pixels.dim(0), " images");
   Dataset data{std::move(name),
