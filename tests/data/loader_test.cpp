@@ -87,6 +87,26 @@ TEST_CASE("drop_last leaves out the partial batch") {
   CHECK(images == 20);
 }
 
+TEST_CASE("a last batch that is too small is made part of the one before it") {
+  const auto sizes = [](Index count, const LoaderOptions& options) {
+    Loader<float> loader(numbered(count), options);
+    std::vector<Index> all;
+    for (const auto& batch : loader.epoch(0)) all.push_back(batch.size());
+    CHECK(static_cast<Index>(all.size()) == loader.batches());
+    CHECK(loader.size() == count);
+    return all;
+  };
+  CHECK(sizes(11, {.batch = 5}) == std::vector<Index>{5, 5, 1});
+  CHECK(sizes(11, {.batch = 5, .smallest = 2}) == std::vector<Index>{5, 6});
+  CHECK(sizes(12, {.batch = 5, .smallest = 2}) == std::vector<Index>{5, 5, 2});
+  CHECK(sizes(1, {.batch = 5, .smallest = 2}) == std::vector<Index>{1});  // there is none before it
+  CHECK(sizes(13, {.batch = 5, .shards = 2, .smallest = 2}) == std::vector<Index>{6});
+  CHECK(sizes(14, {.batch = 5, .shards = 2, .smallest = 2}) == std::vector<Index>{5, 2});
+  CHECK(order({.batch = 5, .smallest = 2}, 11, 0).size() == 11);
+  CHECK(error_of([] { Loader<float>(numbered(9), {.batch = 5, .smallest = 0}); }) ==
+        "Loader: smallest is 0; at least 1 is needed");
+}
+
 TEST_CASE("a data set smaller than a batch is one batch") {
   CHECK(order({.batch = 100}, 3, 0) == std::vector<Index>{0, 1, 2});
   CHECK(order({.batch = 1, .workers = 2, .prefetch = 0}, 3, 0) == std::vector<Index>{0, 1, 2});

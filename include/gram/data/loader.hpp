@@ -36,6 +36,9 @@ struct LoaderOptions {
   int workers = 1;         ///< threads that prepare batches; 0: the caller's own
   int prefetch = 2;        ///< batches that may lie ready
   bool drop_last = false;  ///< leave out a last batch that is not full
+  /// A last batch of fewer images (with shards: on one of them) is made part of the one before it. Batch
+  /// norms over single vectors, as the Gramian heads have them, cannot be trained on a batch of one image.
+  Index smallest = 1;
   TransformOptions transform = {};
   /// Changes the bytes of an image (H, W, C) before the rest is done. Called by several threads at once.
   std::function<void(std::span<std::uint8_t> pixels, Rng& rng)> augment = {};
@@ -45,9 +48,9 @@ struct LoaderOptions {
 /// depend on (seed, epoch, image) alone, so the batches do not depend on the number of workers.
 ///   for (const Batch<float>& batch : loader.epoch(3)) ..
 /// With shards, batch k of all of them together is batch k of one loader with `shards` times the batch: every
-/// image is in one shard. Shares of the last batch differ by one image at most; a last batch of fewer images
-/// than shards is made part of the one before it, so that all shards have the same number of batches, none of
-/// them empty. Memory is taken once, in the constructor. One epoch can be read at a time.
+/// image is in one shard. Shares of the last batch differ by one image at most; as options.smallest is at
+/// least 1, all shards have the same number of batches, none of them empty. Memory is taken once, in the
+/// constructor. One epoch can be read at a time.
 template <Scalar T>
 class Loader {
  public:
@@ -62,7 +65,7 @@ class Loader {
     };
     at_least(options_.batch, 1, "batch"), at_least(options_.workers, 0, "workers"),
         at_least(options_.prefetch, 0, "prefetch"), at_least(options_.shards, 1, "shards"),
-        at_least(options_.shard, 0, "shard");
+        at_least(options_.shard, 0, "shard"), at_least(options_.smallest, 1, "smallest");
     require<ArgumentError>(options_.shard < options_.shards, "Loader: there is no shard ", options_.shard,
                            " of ", options_.shards);
     require<ArgumentError>(data_.size() > 0, "Loader: data set ", printable(data_.name), " has no images");
@@ -85,7 +88,8 @@ class Loader {
   /// Batches of an epoch.
   Index batches() const {
     const Index full = data_.size() / whole_batch(), rest = data_.size() % whole_batch();
-    return full + (!options_.drop_last && rest >= options_.shards);
+    const bool stands_alone = rest >= options_.smallest * options_.shards || full == 0;
+    return full + (!options_.drop_last && stands_alone);
   }
   /// Images of an epoch, on all shards together.
   Index size() const { return options_.drop_last ? batches() * whole_batch() : data_.size(); }
