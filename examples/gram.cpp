@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
     sub->add_option("--classes", a.create.classes, "0: the network's own number")
         ->check(CLI::Range(0, 1000000));
     sub->add_option("--heads", a.create.heads, "classifier heads; 0: the network's own number")
-        ->check(CLI::Range(0, 1000000));
+        ->check(CLI::Range(0, 1000));
     sub->add_option("--size", a.create.size, "side of the images; 0: the network's own")
         ->check(CLI::Range(0, 1000000));
   };
@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"sgd", "adamw"}));
   bench->add_option("--batch", a.batch, "images in a batch")->check(CLI::Range(1, 1000000));
   bench->add_option("--seconds", a.seconds, "measure at least this long")->check(CLI::Range(1e-3, 1e5));
-  bench->add_flag("!--no-graph", a.graphs, "on a GPU: start every operation of every step by itself");
+  bench->add_flag_callback(
+      "--no-graph", [&] { a.graphs = false; }, "on a GPU: start every operation of every step by itself");
   bench->add_flag("--latency", a.latency,
                   "on a GPU: wait for each step; otherwise for a quarter of a second of them");
   bench->add_flag("--json", a.json, "print JSON");
@@ -79,6 +80,8 @@ int main(int argc, char** argv) {
     if (a.threads) gram::set_threads(a.threads);
     if (a.precision == "bf16") gram::set_product_precision(gram::Precision::bf16), gram::set_tf32(true);
     verb(a);
+    gram::require<gram::FileError>(std::fflush(stdout) == 0 && std::ferror(stdout) == 0,
+                                   "the output cannot be written");
   } catch (const CLI::ParseError& end) {
     return app.exit(end);
   } catch (const std::exception& error) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "gram.hpp"
@@ -30,8 +31,10 @@ long long whole(Index value) { return static_cast<long long>(value); }
 void list_models(const Arguments& a) {
   std::printf("%-28s %7s %6s %6s %14s %12s %12s\n", "model", "classes", "heads", "size", "parameters", "MACs",
               "+ attention");
+  bool found = false;
   for (const std::string& name : models::names()) {
     if (name.find(a.model) == std::string::npos) continue;
+    found = true;
     models::Model<float> model = make({.model = name});
     const OperationCount c = count(model);
     const models::Info& info = model.info();
@@ -41,6 +44,7 @@ void list_models(const Arguments& a) {
                 static_cast<double>(c.products + c.matmuls) * billion);
     std::fflush(stdout);  // the large ones take seconds
   }
+  require<ArgumentError>(found, "models: no name contains ", printable(a.model));
 }
 
 void show_info(const Arguments& a) {
@@ -84,9 +88,17 @@ void show_info(const Arguments& a) {
 }
 
 void run_model(const Arguments& a) {
+  for (const std::string& path : {a.weights, a.input}) {
+    std::error_code absent;
+    require<FileError>(!std::filesystem::equivalent(path, a.output, absent), printable(a.output),
+                       ": cannot be read and written at once");
+  }
   const SafeTensors input = SafeTensors::read(a.input);
+  const Shape size = input.shape("x");
+  require<FileError>(size.rank() == 4 && size[1] == 3 && size[2] >= 1 && size[2] <= 65536 && size[3] >= 1,
+                     printable(a.input), ": x has shape ", size, "; images (N, 3, H, W) are expected");
   Arguments sized = a;  // position embeddings depend on the size of the images
-  if (!a.create.size && input.shape("x").rank() == 4) sized.create.size = input.shape("x")[2];
+  if (!a.create.size) sized.create.size = size[2];
   models::Model<float> model = make(sized);
   load_weights(model, a.weights);
   train(model, a.train);
