@@ -2,6 +2,7 @@
 #include "options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 
 namespace examples {
 
@@ -10,13 +11,15 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   app.option_defaults()->always_capture_default();
   if (!options.model.empty()) app.add_option("--model", options.model, "a name of `gram models`");
   app.add_option("--data", options.data, "textures, fashion_mnist, mnist, cifar10 or cifar100");
-  app.add_option("--folder", options.folder, "folder with the files of the data set");
+  CLI::Option* const folder =
+      app.add_option("--folder", options.folder, "folder with the files of the data set");
   app.add_option("--epochs", options.epochs, "passes over the training set")->check(CLI::Range(1, 1000000));
   app.add_option("--batch", options.batch, "images in a batch")->check(CLI::Range(1, 1000000));
-  app.add_option("--heads", options.heads, "Gramian heads")->check(CLI::Range(1, 1000000));
+  app.add_option("--heads", options.heads, "Gramian heads")->check(CLI::Range(1, 1000));
   app.add_option("--lambda", options.lambda, "weight of the decorrelation term of the loss");
   app.add_option("--lr", options.learning_rate, "largest learning rate")->check(CLI::Range(1e-9, 1e3));
-  app.add_option("--seed", options.seed, "of weights, shuffling and augmentation");
+  app.add_option("--seed", options.seed, "of weights, shuffling and augmentation")
+      ->check(CLI::Range(0.0, 1e18));  // CLI11 turns -1 into 2^64 - 1
   app.add_option("--threads", options.threads, "0: all processors")->check(CLI::Range(0, 1024));
   app.add_option(
          "--precision", options.precision,
@@ -24,7 +27,9 @@ Options parse(int argc, char** argv, const char* description, Options options) {
          "sums, norms and the optimiser")
       ->check(CLI::IsMember({"float32", "bf16"}));
   app.add_option("--device", options.device, "cpu, cuda (the first GPU) or cuda:1");
-  app.add_flag("!--no-graph", options.graphs, "on a GPU: start every operation of every step by itself");
+  app.add_flag_callback(
+      "--no-graph", [&] { options.graphs = false; },
+      "on a GPU: start every operation of every step by itself");
   app.add_option("--steps", options.steps, "end an epoch after so many steps; 0: all of them")
       ->check(CLI::Range(0, 1000000000));
   app.add_option("--log", options.log, "write a CSV file, one row for each epoch");
@@ -33,6 +38,11 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   app.add_flag("--resume", options.resume, "go on from the state in that file")->needs("--checkpoint");
   try {
     app.parse(argc, argv);
+    for (const auto& [name, value] : {std::pair("--lambda", options.lambda), {"--lr", options.learning_rate}})
+      if (!std::isfinite(value)) throw CLI::ValidationError(name, "Value is not a finite number");
+    if (folder->count() && options.data == "textures")
+      throw CLI::ValidationError("--folder",
+                                 "Textures are not read from files; name a set of files by --data");
   } catch (const CLI::ParseError& end) {
     std::exit(app.exit(end));
   }
