@@ -70,6 +70,7 @@ int main(int argc, char** argv) try {
   Loader<float> train_loader(train_set, {.batch = 64,
                                          .shuffle = true,
                                          .seed = 1,
+                                         .smallest = 2,
                                          .transform = {.pad = 2, .flip = true, .normalize = statistics}});
   Loader<float> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
   std::printf("textures: %lld + %lld images, %lld classes; ResNet-29, %lld epochs\n",
@@ -106,7 +107,7 @@ int main(int argc, char** argv) try {
     std::printf("  %-24s -> %-24s %s\n", test_set.class_name(label).c_str(),
                 test_set.class_name(predicted).c_str(), label == predicted ? "right" : "wrong");
   }
-} catch (const Error& error) {
+} catch (const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return 1;
 }

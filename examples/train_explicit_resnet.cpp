@@ -22,6 +22,7 @@ void train_network(const examples::Options& o, Device device) {
       train_set, {.batch = o.batch,
                   .shuffle = true,
                   .seed = o.seed,
+                  .smallest = 2,  // a batch norm in the heads cannot learn from one image
                   .transform = {.pad = photographs ? 4 : 0, .flip = photographs, .normalize = statistics}});
   Loader<T> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
 
@@ -50,9 +51,9 @@ void train_network(const examples::Options& o, Device device) {
   const Index steps = o.steps ? std::min(o.steps, train_loader.batches()) : train_loader.batches();
   const OneCycleSchedule schedule{.max_lr = o.learning_rate, .total_steps = o.epochs * steps};
 
-  // Loss: cross-entropy of every head.
-  const auto loss = [](const std::vector<Tensor<float>>& logits, const Batch<T>& batch) {
-    return gramian_loss(logits, batch.labels, {.lambda = 0});
+  // Loss: cross-entropy of every head; lambda < 0 pushes several heads away from their mean prediction.
+  const auto loss = [&](const std::vector<Tensor<float>>& logits, const Batch<T>& batch) {
+    return gramian_loss(logits, batch.labels, {.lambda = o.lambda});
   };
 
   CsvLog log = o.log.empty()
@@ -86,12 +87,12 @@ void train_network(const examples::Options& o, Device device) {
 int main(int argc, char** argv) try {
   const examples::Options o = examples::parse(
       argc, argv, "Trains a ResNet with explicitly modelled attention on images of 32 x 32 pixels.",
-      {.epochs = 10, .heads = 1, .learning_rate = 0.1});
+      {.epochs = 10, .heads = 1, .lambda = 0, .learning_rate = 0.1});
   if (o.threads) set_threads(o.threads);
   if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
   const Device device = parse_device(o.device);
   o.bf16_network() ? train_network<bf16>(o, device) : train_network<float>(o, device);
-} catch (const Error& error) {
+} catch (const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return 1;
 }

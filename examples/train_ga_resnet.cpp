@@ -20,6 +20,7 @@ void train_network(const examples::Options& o, Device device) {
       train_set, {.batch = o.batch,
                   .shuffle = true,
                   .seed = o.seed,
+                  .smallest = 2,  // a batch norm in the heads cannot learn from one image
                   .transform = {.pad = photographs ? 4 : 0, .flip = photographs, .normalize = statistics}});
   Loader<T> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
 
@@ -71,7 +72,7 @@ int main(int argc, char** argv) try {
   if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
   const Device device = parse_device(o.device);
   o.bf16_network() ? train_network<bf16>(o, device) : train_network<float>(o, device);
-} catch (const Error& error) {
+} catch (const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return 1;
 }

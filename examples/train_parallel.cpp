@@ -26,9 +26,13 @@ int main(int argc, char** argv) try {
   const examples::Options o = examples::parse(argc, argv, "Trains a GA-ResNet-29 on several processes.",
                                               {.epochs = 10, .batch = 128, .learning_rate = 0.1});
   if (o.threads) set_threads(o.threads);
+  if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
+  require<ArgumentError>(o.device == "cpu", "train_parallel: --device ", o.device, "; it trains on the CPU");
   const std::unique_ptr<Communicator> communicator = connect();
   const int rank = communicator->rank(), ranks = communicator->size();
   const bool first = rank == 0;
+  require<ArgumentError>(o.batch % ranks == 0, "train_parallel: --batch ", o.batch,
+                         " cannot be shared out among ", ranks, " processes");
 
   // Data: all processes have it, and read different parts of each batch. --batch counts the images of all.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
@@ -39,6 +43,7 @@ int main(int argc, char** argv) try {
                                          .shards = ranks,
                                          .shuffle = true,
                                          .seed = o.seed,
+                                         .smallest = 2,
                                          .transform = {.normalize = statistics}});
   Loader<float> test_loader(
       test_set, {.batch = 250, .shard = rank, .shards = ranks, .transform = {.normalize = statistics}});
@@ -59,21 +64,25 @@ int main(int argc, char** argv) try {
   if (first)
     std::printf("GA-ResNet-29 on %d processes, %lld images of each batch on every one\n", ranks,
                 static_cast<long long>(o.batch / ranks));
+  CsvLog log = o.log.empty() || !first
+                   ? CsvLog()
+                   : CsvLog(o.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"});
   Progress progress;
   for (Index epoch = 1; epoch <= o.epochs; ++epoch) {
-    train_epoch(model, train_loader, optimizer, loss, schedule,
-                {.epoch = epoch,
-                 .epochs = o.epochs,
-                 .max_steps = o.steps,
-                 .progress = first ? &progress : nullptr,
-                 .parallel = &parallel});
+    const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
+                                   {.epoch = epoch,
+                                    .epochs = o.epochs,
+                                    .max_steps = o.steps,
+                                    .progress = first ? &progress : nullptr,
+                                    .parallel = &parallel});
     const Meter test = evaluate(model, test_loader, true, communicator.get());
+    log.row({static_cast<double>(epoch), seen.loss(), seen.accuracy(), test.loss(), test.accuracy()});
     if (first)
       std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                   test.loss(), 100 * test.accuracy());
     std::fflush(stdout);
   }
-} catch (const Error& error) {
+} catch (const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return 1;
 }

@@ -27,8 +27,9 @@ at_least train_by_name 13 "$work/named"
 "$examples/train_explicit_resnet" --epochs 1 --steps 30 --batch 64 > "$work/explicit" 2> /dev/null
 grep -q '^layer1.0.conv2.att ' "$work/explicit" || { cat "$work/explicit"; exit 1; }
 
-scripts/launch.py -n 2 "$examples/train_parallel" --epochs 1 --steps 60 --batch 64 > "$work/parallel" 2> /dev/null
+scripts/launch.py -n 2 "$examples/train_parallel" --epochs 1 --steps 60 --batch 64 --log "$work/parallel.csv" > "$work/parallel" 2> /dev/null
 at_least train_parallel 20 "$work/parallel"
+[ "$(wc -l < "$work/parallel.csv")" = 2 ] || { echo "parallel.csv should have a header and one row"; exit 1; }
 
 "$examples/demo" 1 400 "$work/curves.png" > "$work/demo" 2> /dev/null
 grep -q 'three Gramian heads' "$work/demo" && [ -s "$work/curves.png" ] || { cat "$work/demo"; exit 1; }
@@ -36,6 +37,27 @@ grep -q 'three Gramian heads' "$work/demo" && [ -s "$work/curves.png" ] || { cat
 "$examples/gram" models ga_resnet50 | grep -q '^ga_resnet50 .*41.286 M'
 "$examples/gram" info --model ga_vit_s --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["parameters"] == 27702056'
 "$examples/gram" bench --model ga_resnet29 --mode train --batch 4 --seconds 0.1 --json | python3 -c 'import json, sys; assert json.load(sys.stdin)["images_per_second"] > 0'
-! "$examples/gram" info --model ga_resnt50 2> "$work/error" && grep -q "did you mean 'ga_resnet50'" "$work/error"
-! "$examples/train_ga_resnet" --data cifar10 --folder /nowhere 2> "$work/error" > /dev/null && grep -q '/nowhere' "$work/error"
+
+refused() { # words of the message, command: it must fail and say why
+  local words=$1
+  shift
+  if "$@" > "$work/output" 2> "$work/error" || ! grep -q -e "$words" "$work/error"; then
+    echo "$* should fail with '$words', but:"
+    cat "$work/error"
+    exit 1
+  fi
+}
+printf '' > "$work/empty"
+network=(--model ga_resnet29 --weights "$work/empty" --input "$work/empty")
+refused "did you mean 'ga_resnet50'" "$examples/gram" info --model ga_resnt50
+refused "no name contains 'zzz'" "$examples/gram" models zzz
+refused 'has 0 bytes' "$examples/gram" run "${network[@]}" --output "$work/new"
+refused 'read and written at once' "$examples/gram" run "${network[@]}" --output "$work/./empty"
+refused 'output cannot be written' sh -c "$examples/gram build > /dev/full"
+refused /nowhere "$examples/train_ga_resnet" --data cifar10 --folder /nowhere
+refused 'needs the folder' "$examples/train_ga_resnet" --data cifar10
+refused 'not read from files' "$examples/train_ga_resnet" --folder /nowhere
+refused 'not a finite number' "$examples/train_ga_resnet" --lr nan
+refused 'not in range' "$examples/train_ga_resnet" --seed -1
+refused 'cannot be shared out' scripts/launch.py -n 2 "$examples/train_parallel" --batch 5
 echo "all examples do what they should"
