@@ -15,6 +15,7 @@
 #include "gram/core/version.hpp"
 
 #include "gram/cuda/graph.hpp"
+#include "gram/cuda/nccl_communicator.hpp"
 #include "gram/cuda/upload.hpp"
 
 #include "gram/tensor/checkpoint.hpp"
@@ -168,6 +169,7 @@
 #include "gram/train/progress.hpp"
 #include "gram/train/repeat.hpp"
 #include "gram/train/socket_communicator.hpp"
+#include "gram/train/staged_communicator.hpp"
 
 // last: it names what the others declare
 #include "gram/compiled.hpp"

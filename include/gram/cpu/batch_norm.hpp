@@ -155,9 +155,9 @@ void batch_norm_statistics(Cpu, const T* x, Index rows, Index channels, accum_t<
 
 /// running = (1 - momentum) running + momentum batch; the variance of the batch made unbiased.
 template <class A>
-void batch_norm_running(Cpu, const A* mean, const A* variance, Index rows, Index channels, double momentum,
-                        A* running_mean, A* running_var) {
-  const double unbiased = static_cast<double>(rows) / static_cast<double>(rows - 1);
+void batch_norm_running(Cpu, const A* mean, const A* variance, BatchNormRows rows, Index channels,
+                        double momentum, A* running_mean, A* running_var) {
+  const double unbiased = static_cast<double>(rows.number) / static_cast<double>(rows.number - 1);
   for (Index c = 0; c < channels; ++c) {
     running_mean[c] = static_cast<A>((1 - momentum) * running_mean[c] + momentum * mean[c]);
     running_var[c] = static_cast<A>((1 - momentum) * running_var[c] + momentum * unbiased * variance[c]);
@@ -252,7 +252,7 @@ void batch_norm_grad(Cpu, const BatchNormArguments<T>& in, const BatchNormGradie
   for (Index c = 0; c < in.channels; ++c) {
     const double rstd = 1 / std::sqrt(in.variance[c] + in.epsilon);
     const double s = rstd * (in.weight ? in.weight[c] : 1.0);
-    const double n = static_cast<double>(out.communicator ? out.total_rows : in.rows);
+    const double n = static_cast<double>(out.communicator ? out.total_rows.number : in.rows);
     slope[c] = static_cast<A>(out.training ? -s * rstd * rstd * products[c] / n : 0.0);
     constant[c] = static_cast<A>(out.training ? -s * sum[c] / n : 0.0);
   }

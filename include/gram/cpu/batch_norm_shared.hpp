@@ -3,15 +3,17 @@
 #pragma once
 #include "gram/core/communicator.hpp"
 #include "gram/core/memory.hpp"
+#include "gram/kernels/batch_norm.hpp"
 
 namespace gram::kernels {
 
 /// Turns mean and biased variance of this process's rows into those of the rows of all processes, and returns
 /// how many these are. Two sets of n_a and n_b values with means m_a, m_b and sums of squared deviations s_a,
 /// s_b have together s = s_a + s_b + (m_b - m_a)^2 n_a n_b / (n_a + n_b) (Chan, Golub, LeVeque 1979); taken
-/// in double, in the order of the ranks. rows may be 0 and differ.
+/// in double, in the order of the ranks. rows may be 0 and differ. The last argument is for GPUs.
 template <class A>
-Index batch_norm_combine(Cpu, Communicator& communicator, Index rows, Index channels, A* mean, A* variance) {
+BatchNormRows batch_norm_combine(Cpu, Communicator& communicator, Index rows, Index channels, A* mean,
+                                 A* variance, double*) {
   const Index ranks = communicator.size(), wide = 2 * channels + 1;  // of each rank: n, then means, then sums
   Scratch<double> all(ranks * wide);
   for (Index i = 0; i < ranks * wide; ++i) all[i] = 0;
@@ -37,7 +39,7 @@ Index batch_norm_combine(Cpu, Communicator& communicator, Index rows, Index chan
     mean[c] = static_cast<A>(m);
     variance[c] = static_cast<A>(n > 0 ? s / n : 0);
   }
-  return static_cast<Index>(total);
+  return {static_cast<Index>(total)};
 }
 
 /// Sums of each channel, each (channels), over all processes.

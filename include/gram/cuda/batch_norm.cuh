@@ -8,6 +8,7 @@
 
 #include "gram/cuda/batch_norm.hpp"
 #include "gram/cuda/batch_norm_grad.cuh"
+#include "gram/cuda/batch_norm_shared.cuh"
 #include "gram/cuda/columns.cuh"
 
 namespace gram::cuda {
@@ -107,19 +108,19 @@ void batch_norm_statistics(Cuda device, const T* x, Index rows, Index channels, 
 }
 
 template <class A>
-__global__ void batch_norm_running_kernel(const A* mean, const A* variance, double unbiased, Index channels,
-                                          double momentum, A* running_mean, A* running_var) {
+__global__ void batch_norm_running_kernel(const A* mean, const A* variance, kernels::BatchNormRows rows,
+                                          Index channels, double momentum, A* running_mean, A* running_var) {
+  const double n = rows.there ? *rows.there : static_cast<double>(rows.number), unbiased = n / (n - 1);
   for (Index c = first_item(); c < channels; c += item_step()) {
     running_mean[c] = static_cast<A>((1 - momentum) * running_mean[c] + momentum * mean[c]);
     running_var[c] = static_cast<A>((1 - momentum) * running_var[c] + momentum * unbiased * variance[c]);
   }
 }
 template <class A>
-void batch_norm_running(Cuda device, const A* mean, const A* variance, Index rows, Index channels,
-                        double momentum, A* running_mean, A* running_var) {
-  const double unbiased = static_cast<double>(rows) / static_cast<double>(rows - 1);
-  launch(device, batch_norm_running_kernel<A>, grid_blocks(channels), block_threads, 0, mean, variance,
-         unbiased, channels, momentum, running_mean, running_var);
+void batch_norm_running(Cuda device, const A* mean, const A* variance, kernels::BatchNormRows rows,
+                        Index channels, double momentum, A* running_mean, A* running_var) {
+  launch(device, batch_norm_running_kernel<A>, grid_blocks(channels), block_threads, 0, mean, variance, rows,
+         channels, momentum, running_mean, running_var);
 }
 
 template <int V, class T>
@@ -177,7 +178,8 @@ void batch_norm_apply(Cuda device, const kernels::BatchNormArguments<T>& in, con
 template <class T>
 void fill_in_batch_norm_tables() {
   batch_norm_table<T> = {batch_norm_statistics<T>, batch_norm_apply<T>, batch_norm_grad<T>};
-  if constexpr (std::same_as<T, accum_t<T>>) batch_norm_running_table<T> = {batch_norm_running<T>};
+  if constexpr (std::same_as<T, accum_t<T>>)
+    batch_norm_running_table<T> = {batch_norm_running<T>, batch_norm_combine<T>};
 }
 
 }  // namespace gram::cuda

@@ -14,8 +14,10 @@ struct BatchNormTable {
 };
 template <class A>
 struct BatchNormRunningTable {
-  void (*running)(Cuda, const A* mean, const A* variance, Index rows, Index channels, double momentum,
-                  A* running_mean, A* running_var);
+  void (*running)(Cuda, const A* mean, const A* variance, kernels::BatchNormRows rows, Index channels,
+                  double momentum, A* running_mean, A* running_var);
+  void (*combine)(Cuda, Communicator& communicator, Index rows, Index channels, A* mean, A* variance,
+                  double* total);
 };
 template <class A>
 inline BatchNormRunningTable<A> batch_norm_running_table{};
@@ -42,10 +44,19 @@ void batch_norm_grad(Cuda device, const kernels::BatchNormArguments<T>& in,
   return cuda::batch_norm_table<T>.grad(device, in, out);
 }
 template <class A>
-void batch_norm_running(Cuda device, const A* mean, const A* variance, Index rows, Index channels,
+void batch_norm_running(Cuda device, const A* mean, const A* variance, BatchNormRows rows, Index channels,
                         double momentum, A* running_mean, A* running_var) {
   cuda::batch_norm_running_table<A>.running(device, mean, variance, rows, channels, momentum, running_mean,
                                             running_var);
+}
+
+/// Mean and biased variance of this process's rows become those of the rows of all processes, whose number
+/// is written to `total`, in device memory. Nothing waits.
+template <class A>
+BatchNormRows batch_norm_combine(Cuda device, Communicator& communicator, Index rows, Index channels, A* mean,
+                                 A* variance, double* total) {
+  cuda::batch_norm_running_table<A>.combine(device, communicator, rows, channels, mean, variance, total);
+  return {rows, total};
 }
 
 }  // namespace gram::kernels

@@ -5,6 +5,7 @@
 #pragma once
 #include <cmath>
 
+#include "gram/cuda/batch_norm_shared.cuh"
 #include "gram/cuda/columns.cuh"
 #include "gram/kernels/batch_norm.hpp"
 
@@ -99,13 +100,14 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 /// slope and constant (channels) of dx = scale g + slope (x - mean) + constant, and the gradients of weight
-/// and bias.
+/// and bias. Where the sums are to be added to those of other processes, they go to own_sums (2, channels)
+/// instead of slope and constant.
 template <class T>
 __global__ void batch_norm_grad_finish_kernel(kernels::BatchNormArguments<T> in, bool training,
                                               const accum_t<T>* partial, Index row_blocks,
                                               GradientSink<accum_t<T>> dweight,
                                               GradientSink<accum_t<T>> dbias, accum_t<T>* slope,
-                                              accum_t<T>* constant) {
+                                              accum_t<T>* constant, double* own_sums) {
   using A = accum_t<T>;
   __shared__ double scratch[2 * block_threads];
   const Index c = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -118,8 +120,12 @@ __global__ void batch_norm_grad_finish_kernel(kernels::BatchNormArguments<T> in,
   const double rstd = 1 / std::sqrt(static_cast<double>(in.variance[c]) + in.epsilon);
   const double s = rstd * (in.weight ? static_cast<double>(in.weight[c]) : 1.0);
   const auto n = static_cast<double>(in.rows);
-  slope[c] = static_cast<A>(training ? -s * rstd * rstd * sums[1] / n : 0.0);
-  constant[c] = static_cast<A>(training ? -s * sums[0] / n : 0.0);
+  if (own_sums) {
+    own_sums[c] = sums[0], own_sums[in.channels + c] = sums[1];
+  } else {
+    slope[c] = static_cast<A>(training ? -s * rstd * rstd * sums[1] / n : 0.0);
+    constant[c] = static_cast<A>(training ? -s * sums[0] / n : 0.0);
+  }
   if (dweight)
     dweight.data[c] =
         static_cast<A>(sums[1] * rstd + (dweight.add ? static_cast<double>(dweight.data[c]) : 0.0));
@@ -179,6 +185,8 @@ void batch_norm_grad_passes(Cuda device, const kernels::BatchNormArguments<T>& i
       passes(in.rows, in.channels, V, ColumnGrid::blocks_of_passes);
   const bool sums = out.dweight || out.dbias || (out.dx && out.training);
   const Index row_blocks = sums ? grid.row_blocks() : 0;
+  const bool shared = out.communicator && out.dx && out.training;
+  DeviceScratch<double> own_sums(device, shared ? 2 * in.channels : 0);
   DeviceScratch<A> coefficients(device, round_up(in.channels, 16) * 2 + 2 * row_blocks * in.channels);
   A *const slope = coefficients.data(), *const constant = slope + round_up(in.channels, 16),
            *const partial = constant + round_up(in.channels, 16);
@@ -187,7 +195,9 @@ void batch_norm_grad_passes(Cuda device, const kernels::BatchNormArguments<T>& i
     launch(device, batch_norm_grad_sums_kernel<V, Mask, T>, grid.blocks, grid.threads, 0, in, out.dy, out.y,
            g, partial);
   launch(device, batch_norm_grad_finish_kernel<T>, finish_blocks(in.channels), finish_threads(), 0, in,
-         out.training, partial, row_blocks, out.dweight, out.dbias, slope, constant);
+         out.training, partial, row_blocks, out.dweight, out.dbias, slope, constant,
+         shared ? own_sums.data() : nullptr);
+  if (shared) batch_norm_shared_coefficients(device, in, out, own_sums.data(), slope, constant);
   if (!out.dx && (g || !out.dresidual)) return;
   if (g)
     launch(device, batch_norm_grad_kernel<V, no_mask, T>, passes.blocks, passes.threads, 0, in, g, nullptr,

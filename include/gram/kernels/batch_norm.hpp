@@ -25,6 +25,14 @@ struct BatchNormArguments {
   double epsilon;
 };
 
+/// How many rows the statistics are those of.
+struct BatchNormRows {
+  Index number;
+  /// On a GPU, with those of several processes: device memory with their number, which the host does not
+  /// know.
+  const double* there = nullptr;
+};
+
 /// What the gradient of batch_norm_apply reads and writes. Results may be null: not wanted. dx or dresidual
 /// may lie in the memory of dy, dx also in that of x.
 template <class T>
@@ -36,7 +44,7 @@ struct BatchNormGradients {
   GradientSink<T> dx, dresidual;
   GradientSink<accum_t<T>> dweight, dbias;
   Communicator* communicator = nullptr;  ///< the statistics were those of `total_rows` rows of its processes
-  Index total_rows = 0;
+  BatchNormRows total_rows = {0};
   double ceiling = std::numeric_limits<double>::infinity();  ///< of the ReLU; finite on the CPU only
 };
 

@@ -25,8 +25,8 @@ struct BatchNormOptions {
 /// runs again. weight and bias may be undefined (1 and 0), the running statistics too when training. Keeps x,
 /// and y for a ReLU behind a residual. Throws ShapeError on extents that differ and on a single value per
 /// channel in training. With a communicator the statistics are those of the batches of all processes, which
-/// may differ in size; the gradients are those of the sum of what the processes call backward on, and dweight
-/// and dbias this process's part of them.
+/// may differ in size (on a GPU none may be empty); the gradients are those of the sum of what the processes
+/// call backward on, and dweight and dbias this process's part of them.
 template <Scalar T>
 Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const Tensor<accum_t<T>>& bias,
                      const Tensor<accum_t<T>>& running_mean, const Tensor<accum_t<T>>& running_var,
@@ -52,11 +52,12 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
   require<DeviceError>(x.device() == Device::cpu() || !std::isfinite(options.ceiling),
                        "batch_norm: ceiling is ", options.ceiling, "; on ", x.device(), " there is none");
   Communicator* const communicator = options.training ? options.communicator : nullptr;
-  require<DeviceError>(
-      !communicator || x.device() == Device::cpu(),
-      "batch_norm: statistics over several processes are only computed on the CPU, but x is on ", x.device());
-  require(!options.training || communicator || rows > 1, "batch_norm: x has shape ", x.shape(),
-          ", but training expects more than 1 value per channel");
+  // On a GPU the host does not learn how many values all processes have: more than one, if each has one.
+  const bool there = communicator && x.device() != Device::cpu();
+  require(!there || rows > 0, "batch_norm: x has shape ", x.shape(), "; on ", x.device(),
+          " statistics over several processes expect a value per channel from each");
+  require(!options.training || (communicator && (!there || communicator->size() > 1)) || rows > 1,
+          "batch_norm: x has shape ", x.shape(), ", but training expects more than 1 value per channel");
 
   Tensor<T> y(x.shape(), x.device());
   const Tensor<A> mean = options.training ? Tensor<A>({channels}, x.device()) : running_mean.clone();
@@ -66,16 +67,18 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
     return kernels::BatchNormArguments<T>{input.data(),    rows,     channels, mean.data(),
                                           variance.data(), w.data(), b.data(), e};
   };
-  Index total_rows = rows;
+  const Tensor<double> total_there = there ? Tensor<double>(Shape{}, x.device()) : Tensor<double>{};
+  kernels::BatchNormRows total_rows{rows};
   on(x.device(), [&](auto device) {
     if (options.training) {
       if (rows > 0)
         kernels::batch_norm_statistics(device, x.data(), rows, channels, mean.data(), variance.data());
       if (communicator)
-        total_rows =
-            kernels::batch_norm_combine(Cpu{}, *communicator, rows, channels, mean.data(), variance.data());
-      require(total_rows > 1, "batch_norm: x has shape ", x.shape(), " and all processes together ",
-              total_rows, " values per channel, but training expects more than 1");
+        total_rows = kernels::batch_norm_combine(device, *communicator, rows, channels, mean.data(),
+                                                 variance.data(), total_there.data());
+      require(there || total_rows.number > 1, "batch_norm: x has shape ", x.shape(),
+              " and all processes together ", total_rows.number,
+              " values per channel, but training expects more than 1");
       if (running_mean.defined() && !recomputing())
         kernels::batch_norm_running(device, mean.data(), variance.data(), total_rows, channels,
                                     options.momentum, running_mean.data(), running_var.data());
@@ -112,7 +115,7 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
                       .dweight = dweight.sink(),
                       .dbias = dbias.sink(),
                       .communicator = communicator,
-                      .total_rows = total_rows,
+                      .total_rows = {total_rows.number, total_there.data()},
                       .ceiling = ceiling};
                   on(dy.device(), [&](auto device) { kernels::batch_norm_grad(device, in, out); });
                   if (!y.defined()) dresidual.add(dy);
