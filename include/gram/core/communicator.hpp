@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 
+#include "gram/core/cuda_capture.hpp"
 #include "gram/core/device.hpp"
 #include "gram/core/scalar.hpp"
 #include "gram/core/shape.hpp"
@@ -32,6 +33,9 @@ class Communicator {
 
   virtual int rank() const = 0;  ///< of this process, in [0, size)
   virtual int size() const = 0;  ///< number of processes
+  /// Whether operations on values of a GPU can be part of a CUDA graph. Then all processes must capture the
+  /// same operations, and replay them together.
+  virtual bool capturable() const { return false; }
 
   /// An operation that runs on its own. The values may not be touched before it has been waited for.
   class Request {
@@ -114,6 +118,7 @@ class Communicator {
                                                             : Type::int64;
   Request begin(const Message& message) {
     Request request;
+    if (message.device == Device::cpu()) cuda::require_no_capture("Communicator");
     if (message.count > 0) request.number_ = start(message), request.owner_ = this;
     return request;
   }

@@ -7,7 +7,6 @@
 #pragma once
 #include <nccl.h>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <exception>
@@ -33,8 +32,8 @@ class NcclCommunicator final : public Communicator {
     checked(ncclCommInitRankConfig(&comm_, size(), id, rank(), &config), "ncclCommInitRankConfig");
     check(cudaStreamCreateWithFlags(&side_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     check(cudaEventCreateWithFlags(&ready_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-    for (cudaEvent_t& event : done_)
-      check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    for (Done& done : done_)
+      check(cudaEventCreateWithFlags(&done.event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
   }
   /// After an error the other ranks may be gone: the operations in flight are given up.
   ~NcclCommunicator() override {
@@ -44,13 +43,16 @@ class NcclCommunicator final : public Communicator {
       cudaStreamSynchronize(side_);
       ncclCommDestroy(comm_);
     }
-    for (cudaEvent_t event : done_) cudaEventDestroy(event);
+    for (const Done& done : done_) cudaEventDestroy(done.event);
     cudaEventDestroy(ready_);
     cudaStreamDestroy(side_);
   }
 
   int rank() const override { return host_.rank(); }
   int size() const override { return host_.size(); }
+  /// The side stream joins a capture by the event that it waits for, and is joined by finish(). Graphs with
+  /// operations of this communicator must be gone before it is.
+  bool capturable() const override { return true; }
 
  private:
   void checked(ncclResult_t result, const char* call) {
@@ -100,18 +102,19 @@ class NcclCommunicator final : public Communicator {
       checked(ncclBroadcast(message.values, message.values, count, nccl_type(message.type), message.root,
                             comm_, side_),
               "ncclBroadcast");
-    last_ = begun_;
-    check(cudaEventRecord(done_[last_ % done_.size()], side_), "cudaEventRecord");
+    Done& done = done_[begun_ % done_.size()];
+    done.number = begun_;
+    check(cudaEventRecord(done.event, side_), "cudaEventRecord");
     return begun_;
   }
 
   /// The stream of the kernels waits, not the host. Where an event has been used again, for a later
-  /// operation, it waits for that one.
+  /// operation, it waits for that one. Operations on the host are over already.
   void finish(std::uint64_t number) override {
     check_background();
-    if (last_ > 0)
-      check(cudaStreamWaitEvent(stream(device_), done_[std::min(number, last_) % done_.size()], 0),
-            "cudaStreamWaitEvent");
+    const Done& done = done_[number % done_.size()];
+    if (done.number >= number)
+      check(cudaStreamWaitEvent(stream(device_), done.event, 0), "cudaStreamWaitEvent");
   }
 
   Cuda device_;
@@ -119,8 +122,12 @@ class NcclCommunicator final : public Communicator {
   ncclComm_t comm_ = nullptr;
   cudaStream_t side_ = nullptr;
   cudaEvent_t ready_ = nullptr;
-  std::array<cudaEvent_t, 64> done_{};
-  std::uint64_t begun_ = 0, last_ = 0;  // operations; the last one on the GPU
+  struct Done {
+    cudaEvent_t event = nullptr;
+    std::uint64_t number = 0;  // of the operation on the GPU that it was recorded behind
+  };
+  std::array<Done, 64> done_{};
+  std::uint64_t begun_ = 0;
   bool broken_ = false;
   int exceptions_ = std::uncaught_exceptions();
 };

@@ -47,12 +47,23 @@ class DataParallel {
 
   /// Sends what has not been sent, waits, and puts the sums in the place of the gradients. To be called by
   /// all processes after their backward passes. Throws CommunicationError.
+  ///
+  /// In a captured CUDA graph nothing is asked of the others but the sums: who has which gradients is taken
+  /// from the last plain step. Throws Error when this process has others now.
   void finish() {
     for (const auto& slot : slots_)
       if (!slot->packed) pack(*slot);
     early_ = next_;
     start_complete();
-    communicator_.start_all_reduce(present_.data(), static_cast<Index>(present_.size())).wait();
+    if (cuda::current_capture) {
+      require<Error>(
+          own_ == last_own_,
+          "DataParallel::finish: in the step that is captured other parameters have gradients than "
+          "in the plain step before; run it once as a plain step");
+    } else {
+      present_ = last_own_ = own_;
+      communicator_.start_all_reduce(present_.data(), static_cast<Index>(present_.size())).wait();
+    }
     for (Bucket& bucket : buckets_) std::exchange(bucket.request, {}).wait();
     for (const auto& slot : slots_) unpack(*slot);
     next_ = 0;
@@ -63,6 +74,8 @@ class DataParallel {
   /// or where two checkpointed functions use one parameter; then finish() sends them.
   void set_overlap(bool on) { overlap_ = on; }
 
+  /// Whether a training step with this object can be captured: see Communicator::capturable().
+  bool capturable() const { return communicator_.capturable(); }
   Communicator& communicator() const { return communicator_; }
   Index buckets() const { return static_cast<Index>(buckets_.size()); }
   /// Buckets of the last step that were sent before finish() was called.
@@ -110,7 +123,7 @@ class DataParallel {
           [&]<Scalar P>(Tensor<P>& gradients) { gradients = Tensor<P>({bucket.count}, gradients.device()); },
           bucket.gradients);
     }
-    present_.resize(slots_.size());
+    present_.resize(slots_.size()), own_.resize(slots_.size());
     for (const auto& slot : slots_) {
       require<ArgumentError>(!slot->leaf->observer, "DataParallel: ", slot->name, " is part of another one");
       slot->leaf->observer = slot.get();
@@ -149,7 +162,7 @@ class DataParallel {
 
   void pack(Slot& slot) {
     Bucket& bucket = buckets_[slot.bucket];
-    present_[slot.number] = slot.leaf->gradient ? 1 : 0;
+    own_[slot.number] = slot.leaf->gradient ? 1 : 0;
     std::visit(
         [&]<Scalar P>(const Tensor<P>& gradients) {
           P* const place = gradients.data() + slot.offset;
@@ -196,8 +209,9 @@ class DataParallel {
   bool overlap_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<Bucket> buckets_;
-  std::vector<std::int64_t> present_;  // of each slot: processes that have a gradient
-  std::size_t next_ = 0, early_ = 0;   // buckets that have been sent; before finish()
+  std::vector<std::int64_t> present_;         // of each slot: processes that have a gradient
+  std::vector<std::int64_t> own_, last_own_;  // whether this one has; in the last plain step
+  std::size_t next_ = 0, early_ = 0;          // buckets that have been sent; before finish()
 };
 
 }  // namespace gram

@@ -14,11 +14,12 @@
 namespace gram {
 
 struct EpochOptions {
-  Index epoch = 1, epochs = 1;       ///< counted from 1
-  Index max_steps = 0;               ///< end after so many steps; 0: the whole data set
-  double max_norm = 0;               ///< clip the norm of all gradients; 0: do not
-  Progress* progress = nullptr;      ///< shows a line while it runs
-  bool graphs = true;                ///< on a GPU: replay a captured step, see Repeat; not with `parallel`
+  Index epoch = 1, epochs = 1;   ///< counted from 1
+  Index max_steps = 0;           ///< end after so many steps; 0: the whole data set
+  double max_norm = 0;           ///< clip the norm of all gradients; 0: do not
+  Progress* progress = nullptr;  ///< shows a line while it runs
+  /// On a GPU: replay a captured step, see Repeat. With `parallel`: if its communicator is capturable().
+  bool graphs = true;
   DataParallel* parallel = nullptr;  ///< adds up the gradients of several processes
 };
 
@@ -47,7 +48,7 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
   const Clock::time_point start = Clock::now();
   train(model);
   Meter meter;
-  Repeat<T> repeat(device_of(model), options.graphs && !options.parallel);
+  Repeat<T> repeat(device_of(model), options.graphs && (!options.parallel || options.parallel->capturable()));
   const auto train_step = [&](const Batch<T>& batch) {
     const auto logits = detail::widened(model(batch.images));
     const auto objective = loss(logits, batch);

@@ -65,13 +65,17 @@ enum cudaError_t {
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidValue = 1,
   cudaErrorNoDevice = 100,
-  cudaErrorStreamCaptureUnsupported = 900
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureUnjoined = 904,
+  cudaErrorStreamCaptureIsolation = 905
 };
 inline const char* cudaGetErrorString(cudaError_t e) {
   return e == cudaSuccess                         ? "no error"
          : e == cudaErrorMemoryAllocation         ? "out of memory"
          : e == cudaErrorStreamCaptureUnsupported ? "operation not permitted when stream is capturing"
-                                                  : "invalid value";
+         : e == cudaErrorStreamCaptureUnjoined    ? "capture contains a stream that was not joined"
+         : e == cudaErrorStreamCaptureIsolation ? "event of a capture that has ended, or from outside of one"
+                                                : "invalid value";
 }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 
@@ -112,10 +116,14 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
 }
 inline cudaError_t cudaEventCreate(cudaEvent_t* e) { return cudaEventCreateWithFlags(e, 0); }
 inline cudaError_t cudaEventDestroy(cudaEvent_t e) { return delete e, cudaSuccess; }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+  return emulated::record(e, s), cudaSuccess;
+}
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 inline cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t, cudaEvent_t) { return *ms = 1, cudaSuccess; }
-inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
+  return emulated::wait(s, e) ? cudaSuccess : cudaErrorStreamCaptureIsolation;
+}
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 
@@ -156,10 +164,10 @@ using cudaGraphExec_t = emulated::Graph*;
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1, cudaStreamCaptureModeRelaxed = 2 };
 inline cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) { return cudaSuccess; }
 inline cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
-  return s->capture = new emulated::Graph, cudaSuccess;
+  return emulated::begin_capture(s), cudaSuccess;
 }
 inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
-  return *graph = std::exchange(s->capture, nullptr), cudaSuccess;
+  return (*graph = emulated::end_capture(s)) ? cudaSuccess : cudaErrorStreamCaptureUnjoined;
 }
 inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   return *executable = new emulated::Graph(*graph), cudaSuccess;
