@@ -3,6 +3,7 @@
 // that of one process with the whole batch.
 //   scripts/launch.py -n 2 build/release/examples/train_parallel --epochs 2
 //   mpirun -n 2 build/release/examples/train_parallel --epochs 2                 (built where there is MPI)
+//   scripts/launch.py -n 2 build/cuda/examples/train_parallel --device cuda      (a GPU for each)
 #include <cstdio>
 #include <cstdlib>
 
@@ -22,14 +23,16 @@ std::unique_ptr<Communicator> connect() {
   return std::make_unique<SocketCommunicator>();
 }
 
-int main(int argc, char** argv) try {
-  const examples::Options o = examples::parse(argc, argv, "Trains a GA-ResNet-29 on several processes.",
-                                              {.epochs = 10, .batch = 128, .learning_rate = 0.1});
-  if (o.threads) set_threads(o.threads);
-  if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
-  require<ArgumentError>(o.device == "cpu", "train_parallel: --device ", o.device, "; it trains on the CPU");
-  const std::unique_ptr<Communicator> communicator = connect();
-  const int rank = communicator->rank(), ranks = communicator->size();
+/// Sums of values on a GPU: by NCCL, where the program has it, or through the host.
+std::unique_ptr<Communicator> among_gpus(Device device, Communicator& host) {
+  if (cuda::make_nccl_communicator) return nccl_communicator(device, host);
+  return std::make_unique<StagedCommunicator>(host);
+}
+
+/// T is what activations and weights are made of; `communicator` adds up what lies on the device.
+template <Scalar T>
+void train_network(const examples::Options& o, Device device, Communicator& communicator) {
+  const int rank = communicator.rank(), ranks = communicator.size();
   const bool first = rank == 0;
   require<ArgumentError>(o.batch % ranks == 0, "train_parallel: --batch ", o.batch,
                          " cannot be shared out among ", ranks, " processes");
@@ -38,50 +41,72 @@ int main(int argc, char** argv) try {
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
   const Dataset test_set = open_dataset(o.data, o.folder, Split::test, {.count = 10000});
   const ChannelStatistics statistics = channel_statistics(train_set.images);
-  Loader<float> train_loader(train_set, {.batch = o.batch / ranks,
-                                         .shard = rank,
-                                         .shards = ranks,
-                                         .shuffle = true,
-                                         .seed = o.seed,
-                                         .smallest = 2,
-                                         .transform = {.normalize = statistics}});
-  Loader<float> test_loader(
+  Loader<T> train_loader(train_set, {.batch = o.batch / ranks,
+                                     .shard = rank,
+                                     .shards = ranks,
+                                     .shuffle = true,
+                                     .seed = o.seed,
+                                     .smallest = 2,
+                                     .transform = {.normalize = statistics}});
+  Loader<T> test_loader(
       test_set, {.batch = 250, .shard = rank, .shards = ranks, .transform = {.normalize = statistics}});
 
   // Model: that of rank 0 everywhere, with batch norms over the whole batch.
   Rng rng(o.seed);
-  GaCifar<float> model({.classes = train_set.classes, .heads = o.heads}, rng);
-  share_batch_statistics(model, communicator.get());
-  DataParallel parallel(model, *communicator);
-  Sgd<float> optimizer(named_parameters<float>(model),
-                       {.lr = o.learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
+  GaCifar<T> model({.classes = train_set.classes, .heads = o.heads}, rng);
+  move_to(model, device);
+  share_batch_statistics(model, &communicator);
+  DataParallel parallel(model, communicator);
+  Sgd<T> optimizer(named_parameters<T>(model),
+                   {.lr = o.learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
   const Index steps = o.steps ? std::min(o.steps, train_loader.batches()) : train_loader.batches();
   const OneCycleSchedule schedule{.max_lr = o.learning_rate, .total_steps = o.epochs * steps};
-  const auto loss = [&](const std::vector<Tensor<float>>& logits, const Batch<float>& batch) {
+  const auto loss = [&](const std::vector<Tensor<float>>& logits, const Batch<T>& batch) {
     return gramian_loss(logits, batch.labels, {.lambda = o.lambda});
   };
 
   if (first)
     std::printf("GA-ResNet-29 on %d processes, %lld images of each batch on every one\n", ranks,
                 static_cast<long long>(o.batch / ranks));
+  if (first && device != Device::cpu() && o.graphs && !parallel.capturable())
+    std::printf("without CUDA graphs: sums go through the host, since this program has no NCCL\n");
   CsvLog log = o.log.empty() || !first
                    ? CsvLog()
                    : CsvLog(o.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"});
   Progress progress;
-  for (Index epoch = 1; epoch <= o.epochs; ++epoch) {
+  // The state of rank 0 is that of all: this network draws no random numbers.
+  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint) : 0;
+  for (Index epoch = done + 1; epoch <= o.epochs; ++epoch) {
     const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
                                    {.epoch = epoch,
                                     .epochs = o.epochs,
                                     .max_steps = o.steps,
                                     .progress = first ? &progress : nullptr,
+                                    .graphs = o.graphs,
                                     .parallel = &parallel});
-    const Meter test = evaluate(model, test_loader, true, communicator.get());
+    if (first && !o.checkpoint.empty()) save_training_state(model, optimizer, epoch, o.checkpoint);
+    const Meter test = evaluate(model, test_loader, o.graphs, &communicator);
     log.row({static_cast<double>(epoch), seen.loss(), seen.accuracy(), test.loss(), test.accuracy()});
     if (first)
       std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                   test.loss(), 100 * test.accuracy());
     std::fflush(stdout);
   }
+}
+
+int main(int argc, char** argv) try {
+  const examples::Options o = examples::parse(argc, argv, "Trains a GA-ResNet-29 on several processes.",
+                                              {.epochs = 10, .batch = 128, .learning_rate = 0.1});
+  if (o.threads) set_threads(o.threads);
+  if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
+  const std::unique_ptr<Communicator> host = connect();
+  if (o.device == "cpu") return train_network<float>(o, Device::cpu(), *host), 0;
+
+  // Each process of a machine has a GPU of its own.
+  Device device = parse_device(o.device);
+  if (o.device == "cuda") device = Device::cuda(host->rank() % cuda::runtime->devices());
+  const std::unique_ptr<Communicator> gpus = among_gpus(device, *host);
+  o.bf16_network() ? train_network<bf16>(o, device, *gpus) : train_network<float>(o, device, *gpus);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return 1;
