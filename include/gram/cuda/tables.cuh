@@ -25,6 +25,7 @@
 #include "gram/cuda/resize.cuh"
 #include "gram/cuda/runtime.cuh"
 #include "gram/cuda/softmax.cuh"
+#include "gram/cuda/token_mixing.cuh"
 #include "gram/cuda/upload.cuh"
 
 namespace gram::cuda {
@@ -54,6 +55,7 @@ void fill_in_tables() {
   fill_in_reduce_tables<T>();
   fill_in_resize_tables<T>();
   fill_in_softmax_tables<T>();
+  fill_in_token_mixing_tables<T>();
 }
 
 /// What belongs to no scalar type, or to two.
@@ -65,6 +67,7 @@ inline void fill_in_other_tables() {
   fill_in_copy_tables<std::uint8_t>();
   fill_in_graph_table();
   first_outside = find_outside;
+  arrange_labels = start_arrange_labels;
   fill_in_upload_table();
   runtime = &runtime_functions;
 }

@@ -4,12 +4,13 @@
 // training better vision transformers", arXiv:2104.10858, section 3.3; used by Refiner-ViT,
 // arXiv:2106.03714).
 #pragma once
+#include "gram/core/cuda_capture.hpp"
 #include "gram/core/pair.hpp"
 #include "gram/core/random.hpp"
-#include "gram/kernels/box.hpp"
+#include "gram/cuda/token_mixing.hpp"
 #include "gram/loss/cross_entropy.hpp"
 #include "gram/ops/arithmetic.hpp"
-#include "gram/ops/gather.hpp"
+#include "gram/ops/shape.hpp"
 
 namespace gram {
 
@@ -31,17 +32,26 @@ inline TokenBox draw_token_box(Pair grid, Rng& rng) {
   return {.top = rows.begin, .left = columns.begin, .bottom = rows.end, .right = columns.end};
 }
 
-namespace detail {
+/// The same for images on a device. While a CUDA graph is captured, every replay draws a box, as a plain step
+/// would, and rng must stay where it is.
+inline TokenBox draw_token_box(Pair grid, Rng& rng, Device device) {
+  if (!cuda::current_capture || device == Device::cpu()) return draw_token_box(grid, rng);
+  TokenBox box;
+  box.live = cuda::current_capture->live([grid, &rng] { return draw_token_box(grid, rng); });
+  return box;
+}
+
+namespace kernels {
 
 /// y[n] = x[n] outside the box and x[N - 1 - n] inside. As a matrix this is symmetric: its own gradient.
-template <class D, class T>
-void exchange_box(D device, const Shape& shape, const TokenBox& box, const T* x, T* y, bool add) {
+template <class T>
+void exchange_box(Cpu device, const Shape& shape, const TokenBox& box, const T* x, T* y, bool add) {
   const Index N = shape[0], H = shape[1], W = shape[2], C = shape[3], line = W * C, image = H * line;
   for (Index n = 0; n < N; ++n) {
     const auto take = [&](Index from, Index top, Index bottom, Index left, Index right) {
       const Index start = top * line + left * C;
-      kernels::copy_runs(device, bottom - top, (right - left) * C, x + from * image + start, line,
-                         y + n * image + start, line, add);
+      copy_runs(device, bottom - top, (right - left) * C, x + from * image + start, line,
+                y + n * image + start, line, add);
     };
     take(n, 0, box.top, 0, W);
     take(n, box.top, box.bottom, 0, box.left);
@@ -50,34 +60,12 @@ void exchange_box(D device, const Shape& shape, const TokenBox& box, const T* x,
     take(n, box.bottom, H, 0, W);
   }
 }
-
-/// n - 1, .., 0
-inline Tensor<std::int64_t> reversed(Index n) {
-  return generate<std::int64_t>({n}, [n](Index i) { return n - 1 - i; });
-}
-template <Scalar T>
-Tensor<T> reverse_batch(const Tensor<T>& x) {
-  return index_select(x, 0, reversed(x.dim(0)).to(x.device()));
-}
-inline Tensor<std::int64_t> reverse_batch(const Tensor<std::int64_t>& labels) {
-  const Tensor<std::int64_t> here = labels.to(Device::cpu());
-  return generate<std::int64_t>(labels.shape(), [&](Index i) { return here.data()[labels.size() - 1 - i]; })
-      .to(labels.device());
+inline void arrange_labels(Cpu, const std::int64_t* labels, Index n, Index times, bool reversed,
+                           std::int64_t* y) {
+  for (Index i = 0; i < n * times; ++i) y[i] = labels[reversed ? n - 1 - i / times : i / times];
 }
 
-/// Each row `times` times in a row.
-template <Scalar T>
-Tensor<T> repeat_rows(const Tensor<T>& x, Index times) {
-  const auto index = generate<std::int64_t>({x.dim(0) * times}, [times](Index i) { return i / times; });
-  return index_select(x, 0, index.to(x.device()));
-}
-inline Tensor<std::int64_t> repeat_rows(const Tensor<std::int64_t>& labels, Index times) {
-  const Tensor<std::int64_t> here = labels.to(Device::cpu());
-  return generate<std::int64_t>({labels.size() * times}, [&](Index i) { return here.data()[i / times]; })
-      .to(labels.device());
-}
-
-}  // namespace detail
+}  // namespace kernels
 
 /// Inside the box image n takes the values of image N - 1 - n: y[n, i, j] = x[N - 1 - n, i, j], and outside
 /// y = x. x, y (N, H, W, C). Doing it twice gives x back, so this also un-mixes. An empty box returns x.
@@ -89,16 +77,60 @@ Tensor<T> mix_tokens(const Tensor<T>& x, const TokenBox& box) {
               box.left <= box.right && box.right <= x.dim(2),
           "mix_tokens: rows ", box.top, " to ", box.bottom, " and columns ", box.left, " to ", box.right,
           " do not lie on x ", x.shape());
-  if (box.area() == 0) return x;
+  if (!box.live && box.area() == 0) return x;
   Tensor<T> y(x.shape(), x.device());
   on(x.device(),
-     [&](auto device) { detail::exchange_box(device, x.shape(), box, x.data(), y.data(), false); });
+     [&](auto device) { kernels::exchange_box(device, x.shape(), box, x.data(), y.data(), false); });
   return record("mix_tokens", y, {x}, [box, dx = x.gradient()](const Tensor<T>& dy) {
     if (const GradientSink<T> sink = dx.sink())
-      on(dy.device(),
-         [&](auto device) { detail::exchange_box(device, dy.shape(), box, dy.data(), sink.data, sink.add); });
+      on(dy.device(), [&](auto device) {
+        kernels::exchange_box(device, dy.shape(), box, dy.data(), sink.data, sink.add);
+      });
   });
 }
+
+namespace detail {
+
+template <Scalar T>
+Tensor<T> reverse_batch(const Tensor<T>& x) {
+  const Tensor<T> pixels = reshape(x, {x.dim(0), 1, 1, x.size() / std::max<Index>(1, x.dim(0))});
+  return reshape(mix_tokens(pixels, {0, 0, 1, 1}), x.shape());
+}
+/// Each row `times` times in a row.
+template <Scalar T>
+Tensor<T> repeat_rows(const Tensor<T>& x, Index times) {
+  const Tensor<T> rows = reshape(x, {x.dim(0), 1, x.dim(1)});
+  return reshape(mul(rows, ones<T>({1, times, 1}, x.device())), {x.dim(0) * times, x.dim(1)});
+}
+
+inline Tensor<std::int64_t> arranged(const Tensor<std::int64_t>& labels, Index times, bool reversed) {
+  Tensor<std::int64_t> y({labels.size() * times}, labels.device());
+  on(labels.device(), [&](auto device) {
+    kernels::arrange_labels(device, labels.data(), labels.size(), times, reversed, y.data());
+  });
+  return y;
+}
+inline Tensor<std::int64_t> reverse_batch(const Tensor<std::int64_t>& labels) {
+  return arranged(labels, 1, true);
+}
+inline Tensor<std::int64_t> repeat_rows(const Tensor<std::int64_t>& labels, Index times) {
+  return arranged(labels, times, false);
+}
+
+/// kept own + (1 - kept) other, where kept = 1 - area of the box / tokens. On a GPU that share is computed
+/// there, in plain steps as in replays: the host does not know the box of a replay.
+template <Scalar T>
+Tensor<T> mixed_loss(const Tensor<T>& own, const Tensor<T>& other, const TokenBox& box, Index tokens) {
+  if (own.device() == Device::cpu()) {
+    const double kept = 1 - static_cast<double>(box.area()) / static_cast<double>(tokens);
+    return kept * own + (1 - kept) * other;
+  }
+  const Tensor<T> kept(Shape{}, own.device());
+  kernels::kept_share(Cuda{own.device().index()}, box, tokens, kept.data());
+  return kept * own + (1 - kept) * other;
+}
+
+}  // namespace detail
 
 struct TokenMixingLossOptions {
   double class_weight = 1, token_weight = 0.5;
@@ -133,10 +165,10 @@ requires std::same_as<Target, T> || std::same_as<Target, std::int64_t> Tensor<T>
           token_logits.shape());
 
   const CrossEntropyOptions smoothing{.smoothing = options.smoothing};
-  const double lambda = 1 - static_cast<double>(box.area()) / static_cast<double>(L);
   Tensor<T> image = cross_entropy(logits, targets, smoothing);
-  if (lambda < 1)  // cross-entropy is linear in the target
-    image = lambda * image + (1 - lambda) * cross_entropy(logits, detail::reverse_batch(targets), smoothing);
+  if (box.live || box.area() > 0)  // cross-entropy is linear in the target
+    image =
+        detail::mixed_loss(image, cross_entropy(logits, detail::reverse_batch(targets), smoothing), box, L);
   const Tensor<T> flat = reshape(token_logits, {N * L, C});
   const Tensor<T> dense = token_targets.defined()
                               ? cross_entropy(flat, reshape(token_targets, {N * L, C}), smoothing)

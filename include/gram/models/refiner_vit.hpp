@@ -200,7 +200,8 @@ struct RefinerVit {
   /// network was made for it.
   RefinerVitOutput<T> outputs(const Tensor<T>& image, const OutputOptions& o = {}) {
     const bool mixing = mix && mode.training;
-    return run(image, mixing ? draw_token_box(trunk.grid_of(image), mix_rng) : TokenBox{}, o.maps);
+    return run(image, mixing ? draw_token_box(trunk.grid_of(image), mix_rng, image.device()) : TokenBox{},
+               o.maps);
   }
   void visit(auto&& parts) {
     trunk.visit(parts);
