@@ -2,9 +2,19 @@
 #include "options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cmath>
 
 namespace examples {
+namespace {
+
+/// All digits that tell the number from others, and no more.
+std::string exact(double value) {
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+}
+
+}  // namespace
 
 Options parse(int argc, char** argv, const char* description, Options options) {
   CLI::App app(description);
@@ -46,7 +56,30 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   } catch (const CLI::ParseError& end) {
     std::exit(app.exit(end));
   }
+  if (!options.checkpoint.empty()) gram::OutputFile{options.checkpoint};  // throws now, not after an epoch
   return options;
+}
+
+gram::SafeTensors::Metadata Options::settings() const {
+  gram::SafeTensors::Metadata all{{"data", data},
+                                  {"batch", std::to_string(batch)},
+                                  {"heads", std::to_string(heads)},
+                                  {"lambda", exact(lambda)},
+                                  {"lr", exact(learning_rate)},
+                                  {"seed", std::to_string(seed)},
+                                  {"steps", std::to_string(steps)},
+                                  {"precision", precision}};
+  if (!model.empty()) all["model"] = model;
+  return all;
+}
+
+gram::CsvLog open_log(const Options& options, gram::Index done) {
+  if (done)
+    std::printf("%lld of %lld epochs are done\n", static_cast<long long>(done),
+                static_cast<long long>(options.epochs));
+  if (options.log.empty()) return {};
+  return gram::CsvLog(options.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"},
+                      static_cast<double>(done));
 }
 
 }  // namespace examples

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <string>
 
+#include "gram/io/safetensors.hpp"
+#include "gram/train/csv_log.hpp"
+
 namespace examples {
 
 struct Options {
@@ -28,10 +31,16 @@ struct Options {
   /// On a GPU bf16 is what the network is made of, and the optimiser keeps its weights in float, too. On the
   /// CPU the network is float, and only the operands of large products are rounded.
   bool bf16_network() const { return precision == "bf16" && device != "cpu"; }
+  /// All that the numbers of a training depend on, but for the number of epochs: a training may be made
+  /// longer, with the learning rates of the longer one.
+  gram::SafeTensors::Metadata settings() const;
 };
 
 /// Reads the command line into the defaults; prints help or an error and ends the program where that is asked
 /// for.
 Options parse(int argc, char** argv, const char* description, Options defaults);
+
+/// The log that the options ask for, of a training of which some epochs are done.
+gram::CsvLog open_log(const Options& options, gram::Index done);
 
 }  // namespace examples

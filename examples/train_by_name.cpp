@@ -45,11 +45,9 @@ void train_network(const examples::Options& o, Device device) {
     return gramian_loss(logits, batch.labels, {.lambda = o.lambda});
   };
 
-  CsvLog log = o.log.empty()
-                   ? CsvLog()
-                   : CsvLog(o.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"});
+  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, o.settings()) : 0;
+  CsvLog log = examples::open_log(o, done);
   Progress progress;
-  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint) : 0;
   for (Index epoch = done + 1; epoch <= o.epochs; ++epoch) {
     const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
                                    {.epoch = epoch,
@@ -58,12 +56,12 @@ void train_network(const examples::Options& o, Device device) {
                                     .max_norm = 1,
                                     .progress = &progress,
                                     .graphs = o.graphs});
-    if (!o.checkpoint.empty()) save_training_state(model, optimizer, epoch, o.checkpoint);
     const Meter test = evaluate(model, test_loader, o.graphs);
     log.row({static_cast<double>(epoch), seen.loss(), seen.accuracy(), test.loss(), test.accuracy()});
     std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                 test.loss(), 100 * test.accuracy());
     std::fflush(stdout);
+    if (!o.checkpoint.empty()) save_training_state(model, optimizer, epoch, o.checkpoint, o.settings());
   }
 }
 

@@ -70,12 +70,12 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
                 static_cast<long long>(o.batch / ranks));
   if (first && device != Device::cpu() && o.graphs && !parallel.capturable())
     std::printf("without CUDA graphs: sums go through the host, since this program has no NCCL\n");
-  CsvLog log = o.log.empty() || !first
-                   ? CsvLog()
-                   : CsvLog(o.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"});
-  Progress progress;
   // The state of rank 0 is that of all: this network draws no random numbers.
-  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint) : 0;
+  auto settings = o.settings();
+  settings["processes"] = std::to_string(ranks);
+  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, settings) : 0;
+  CsvLog log = first ? examples::open_log(o, done) : CsvLog();
+  Progress progress;
   for (Index epoch = done + 1; epoch <= o.epochs; ++epoch) {
     const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
                                    {.epoch = epoch,
@@ -84,13 +84,13 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
                                     .progress = first ? &progress : nullptr,
                                     .graphs = o.graphs,
                                     .parallel = &parallel});
-    if (first && !o.checkpoint.empty()) save_training_state(model, optimizer, epoch, o.checkpoint);
     const Meter test = evaluate(model, test_loader, o.graphs, &communicator);
     log.row({static_cast<double>(epoch), seen.loss(), seen.accuracy(), test.loss(), test.accuracy()});
     if (first)
       std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                   test.loss(), 100 * test.accuracy());
     std::fflush(stdout);
+    if (first && !o.checkpoint.empty()) save_training_state(model, optimizer, epoch, o.checkpoint, settings);
   }
 }
 

@@ -133,8 +133,27 @@ TEST_CASE("a state of another training is refused, and nothing is changed") {
                        "optimizer.layer.bias.exp_avg_sq, optimizer.layer.bias.step)"));
 
   save_weights(network, file.path);
-  CHECK(error_of([&] { load_training_state(network, adamw, file.path); }).find("training.epochs") !=
-        std::string::npos);
+  CHECK(error_of([&] {
+          load_training_state(network, adamw, file.path);
+        }).ends_with(": not the state of a training; weights alone do not say how to go on"));
+  save_training_state(network, adamw, -1, file.path);
+  CHECK(error_of([&] { load_training_state(network, adamw, file.path); }).ends_with(": -1 epochs are done"));
   CHECK(error_of([&] { load_training_state(network, adamw, "/nowhere/state"); }).find("/nowhere/state") !=
         std::string::npos);
+}
+
+TEST_CASE("a training goes on with the settings it was started with") {
+  const StateFile file;
+  Network<float> network(1);
+  const AdamW<float> optimizer(named_parameters<float>(network), {});
+  save_training_state(network, optimizer, 4, file.path, {{"batch", "64"}, {"seed", "1"}});
+  const auto load = [&](const TrainingSettings& settings) {
+    return error_of([&] { load_training_state(network, optimizer, file.path, settings); });
+  };
+  CHECK(load({{"batch", "64"}, {"seed", "1"}}) == "");
+  CHECK(load({}) == "");
+  CHECK(load({{"batch", "128"}, {"heads", "3"}, {"seed", "1"}}) ==
+        "'" + file.path +
+            "': the state of a training with other settings: batch '64', not '128', heads unknown, not '3'");
+  CHECK(SafeTensors::read(file.path).metadata().at("format") == "pt");
 }

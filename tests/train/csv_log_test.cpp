@@ -18,13 +18,40 @@ TEST_CASE("a log is a header and one line for each row, on disk as soon as it is
   std::stringstream text;
   text << std::ifstream(path).rdbuf();
   CHECK(text.str() == "epoch,loss\n1,0.5\n2,0.123456789\n");
-  CHECK(test::error_of([&] { log.row({1}); }) == path.string() + ": a row of 1 values for 2 columns");
+  CHECK(test::error_of([&] { log.row({1}); }) ==
+        printable(path.string()) + ": a row of 1 values for 2 columns");
   std::filesystem::remove(path);
 }
 
 TEST_CASE("a log that cannot be written says so") {
   CHECK(test::error_of([] { CsvLog("/nowhere/log.csv", {"a"}); }) ==
-        "/nowhere/log.csv: cannot be written: No such file or directory");
+        "'/nowhere/log.csv': cannot write: No such file or directory");
+}
+
+TEST_CASE("the log of a resumed training keeps the rows of the epochs that are done") {
+  const auto path = std::filesystem::temp_directory_path() / "gram_csv_log_resumed_test.csv";
+  const auto content = [&] {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    return text.str();
+  };
+  std::ofstream(path) << "epoch,loss\n1,0.5\n2,0.25\n3,0.125\n4,0.0";  // killed within a row
+  CsvLog(path.string(), {"epoch", "loss"}, 2).row({3, 1});
+  CHECK(content() == "epoch,loss\n1,0.5\n2,0.25\n3,1\n");
+  CHECK(test::error_of([&] {
+          CsvLog(path.string(), {"epoch", "accuracy"}, 2);
+        }) == printable(path.string()) + ": cannot be gone on with: its first line is not 'epoch,accuracy'");
+  CHECK(content() == "epoch,loss\n1,0.5\n2,0.25\n3,1\n");
+  std::ofstream(path) << "epoch,loss\nx,0.5\n";
+  CHECK(test::error_of([&] {
+          CsvLog(path.string(), {"epoch", "loss"}, 2);
+        }) == printable(path.string()) + ": offset 11: a row of numbers is expected");
+  CsvLog(path.string(), {"epoch", "loss"});  // from the beginning: what there was does not count
+  CHECK(content() == "epoch,loss\n");
+  std::filesystem::remove(path);
+  CsvLog(path.string(), {"epoch", "loss"}, 2).row({3, 1});  // there may have been no log before
+  CHECK(content() == "epoch,loss\n3,1\n");
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("a log without a file ignores rows") { CsvLog().row({1, 2, 3}); }

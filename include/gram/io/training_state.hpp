@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Everything that a training goes on from, in one safetensors file: weights and buffers under their names, as
 // save_weights() writes them; what the optimiser remembers, "optimizer.NAME.exp_avg", with the float masters
-// of a bf16 network, "optimizer.NAME.master"; the places of the random sources, "random.NAME"; and how many
-// epochs are done, "training.epochs".
+// of a bf16 network, "optimizer.NAME.master"; the places of the random sources, "random.NAME"; how many
+// epochs are done, "training.epochs"; and, as text, the settings that the training was started with.
 #pragma once
 #include "gram/io/weights.hpp"
 #include "gram/optim/optimizer.hpp"
 
 namespace gram {
+
+/// What a training was started with and must go on with, "batch" -> "128".
+using TrainingSettings = SafeTensors::Metadata;
+
 namespace detail {
 
 /// f(name, part) for the random sources of a model.
@@ -22,13 +26,29 @@ inline Tensor<std::int64_t> place_of(const Rng& rng) {
       {2}, {std::bit_cast<std::int64_t>(rng.seed()), std::bit_cast<std::int64_t>(rng.position())});
 }
 
+/// Throws FileError where the settings in a file are others, naming both.
+inline void require_settings(const SafeTensors& file, const TrainingSettings& settings) {
+  std::string different;
+  for (const auto& [name, value] : settings) {
+    const auto stored = file.metadata().find(name);
+    const bool known = stored != file.metadata().end();
+    if (known && stored->second == value) continue;
+    different += text(different.empty() ? "" : ", ", name, " ", known ? printable(stored->second) : "unknown",
+                      ", not ", printable(value));
+  }
+  require<FileError>(different.empty(), printable(file.path()),
+                     ": the state of a training with other settings: ", different);
+}
+
 }  // namespace detail
 
 /// Writes the state of a training whose first `epochs` epochs are done. Throws FileError when the file cannot
 /// be written; the old one stays.
 template <Scalar T, class Model>
-void save_training_state(Model& model, const Optimizer<T>& optimizer, Index epochs, const std::string& path) {
+void save_training_state(Model& model, const Optimizer<T>& optimizer, Index epochs, const std::string& path,
+                         const TrainingSettings& settings = {}) {
   SafeTensorsWriter writer;
+  for (const auto& [name, value] : settings) writer.metadata.insert_or_assign(name, value);
   detail::for_each_weight(model, [&]<class P>(const std::string& name, Tensor<P>& part, Layout layout) {
     writer.add(name, to_file_layout(part.to(Device::cpu()), layout));
   });
@@ -43,11 +63,15 @@ void save_training_state(Model& model, const Optimizer<T>& optimizer, Index epoc
 
 /// Puts a model and its optimiser into the state that save_training_state() wrote, to the bit, on whatever
 /// device they are, and returns how many epochs are done. Both must be what they were: the same network in
-/// the same precision, the same kind of optimiser. Throws FileError, naming what does not fit, before
-/// anything is changed.
+/// the same precision, the same kind of optimiser; all of `settings` must be in the file as well. Throws
+/// FileError, naming what does not fit, before anything is changed.
 template <Scalar T, class Model>
-Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std::string& path) {
+Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std::string& path,
+                          const TrainingSettings& settings = {}) {
   const SafeTensors file = SafeTensors::read(path);
+  require<FileError>(file.contains("training.epochs"), printable(path),
+                     ": not the state of a training; weights alone do not say how to go on");
+  detail::require_settings(file, settings);
   detail::PendingLoad load = detail::pending_load(model, file, {.strict = false, .strip = {}});
   std::set<std::string> used;
   const auto read = [&]<Element E>(const std::string& name, const Shape& expected) -> Tensor<E> {
@@ -80,6 +104,7 @@ Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std
   std::erase_if(load.report.unexpected, [&](const std::string& name) { return used.contains(name); });
   require<FileError>(load.report.complete(), printable(path),
                      ": not the state of this training: ", to_text(load.report));
+  require<FileError>(epochs.item() >= 0, printable(path), ": ", epochs.item(), " epochs are done");
   load.commit();
   return epochs.item();
 }
