@@ -23,14 +23,6 @@ struct Folder {
 
 }  // namespace
 
-TEST_CASE("a folder is listed in order, an absent one is named") {
-  const Folder folder;
-  folder.file("b", ""), folder.file("a", ""), folder.file("B", "");
-  CHECK(list_folder(folder.path) == std::vector<std::string>{".", "..", "B", "a", "b"});
-  CHECK(error_of([&] { list_folder(folder.path + "/c"); }) ==
-        printable(folder.path + "/c") + ": cannot open the folder: No such file or directory");
-}
-
 TEST_CASE("class names are the lines of the first file there is") {
   const Folder folder;
   CHECK(read_class_names(folder.path, {"names.txt"}, 2).empty());

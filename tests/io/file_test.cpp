@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gram/io/file.hpp"
 
+#include <sys/wait.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -116,4 +118,41 @@ TEST_CASE("an output goes nowhere else") {
   for (const std::string& other : {path, pipe})
     CHECK(error_of([&] { OutputFile{other}; }) == printable(other) + ": cannot write: not an ordinary file");
   CHECK(folder.entries() == 3);
+}
+
+TEST_CASE("a folder is listed in order, an absent one is named") {
+  const Folder folder;
+  folder.file("b", ""), folder.file("a", ""), folder.file("B", "");
+  CHECK(list_folder(folder.path.string()) == std::vector<std::string>{".", "..", "B", "a", "b"});
+  CHECK(error_of([&] { list_folder(folder.path.string() + "/c"); }) ==
+        printable(folder.path.string() + "/c") + ": cannot open the folder: No such file or directory");
+}
+
+TEST_CASE("what killed writers have left is taken away by the next one, and nothing else") {
+  const Folder folder;
+  const std::string path = (folder.path / "file").string();
+  const pid_t killed = ::fork();
+  REQUIRE(killed >= 0);
+  if (killed == 0) {
+    OutputFile file(path);
+    file.write("half");
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(killed, &status, 0) == killed);
+  CHECK(list_folder(folder.path.string()).back() == "file.partial." + std::to_string(killed));
+  folder.file("file.partial." + std::to_string(::getppid()), "of a process that lives");
+  folder.file("file.partial.text", "");
+  folder.file("file.partial.", "");
+  folder.file("file2.partial." + std::to_string(killed), "of another file");
+  {
+    const detail::FileHandle elsewhere(
+        ::open(folder.file("file.partial.999999999", "").c_str(), O_RDONLY | O_CLOEXEC));
+    REQUIRE(::flock(elsewhere.get(), LOCK_EX | LOCK_NB) == 0);  // as the writer of another machine does
+    OutputFile(path).commit();
+    CHECK(folder.entries() == 6);
+  }
+  CHECK_FALSE(std::filesystem::exists(path + ".partial." + std::to_string(killed)));
+  OutputFile(path).commit();
+  CHECK(folder.entries() == 5);  // nobody holds it any more
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the readers of data sets share: folders, class names, limits.
+// What the readers of data sets share: class names, limits.
 #pragma once
-#include <dirent.h>
-
 #include "gram/core/shape.hpp"
 #include "gram/io/file.hpp"
 
@@ -11,20 +9,6 @@ namespace detail {
 
 /// Largest number of images of one file, and largest extent of one.
 inline constexpr Index max_images = 100'000'000, max_extent = 65'536;
-
-}  // namespace detail
-
-/// The names in a folder, sorted; throws FileError when it cannot be read.
-inline std::vector<std::string> list_folder(const std::string& folder) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(folder.c_str()), ::closedir);
-  if (!opened) throw detail::system_error(folder, "open the folder");
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(opened.get())) names.emplace_back(entry->d_name);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-namespace detail {
 
 /// "; 'train.bin.xz' is compressed, unpack it first" when that may be why a file is not found; else "".
 inline std::string compressed_hint(const std::string& folder) {

@@ -2,11 +2,15 @@
 // Bytes from and to files. Readers know the size of a file before they believe a length that is written in
 // it; writers replace a file only once the new one is complete.
 #pragma once
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -88,8 +92,19 @@ class InputFile {
   std::uint64_t size_ = 0;
 };
 
+/// The names in a folder, sorted; throws FileError when it cannot be read.
+inline std::vector<std::string> list_folder(const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(folder.c_str()), ::closedir);
+  if (!opened) throw detail::system_error(folder, "open the folder");
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(opened.get())) names.emplace_back(entry->d_name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 /// A file that comes into being whole or not at all: the bytes go to a sibling, commit() puts it in place of
-/// `path`. A reader of the old file never sees it change, and a crash leaves the old file.
+/// `path`. A reader of the old file never sees it change, and a crash leaves the old file, and a sibling that
+/// the next writer takes away.
 class OutputFile {
  public:
   /// Throws FileError when the folder cannot be written, or when `path` is something else than a file: a
@@ -100,10 +115,12 @@ class OutputFile {
     const bool exists = ::stat(path_.c_str(), &status) == 0;
     require<FileError>(!exists || S_ISREG(status.st_mode), printable(path_),
                        ": cannot write: not an ordinary file");
+    remove_abandoned();
     const int descriptor =
         ::open(sibling_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (descriptor < 0) throw detail::system_error(sibling_, "write");
     handle_ = std::make_unique<detail::FileHandle>(descriptor);
+    ::flock(descriptor, LOCK_EX | LOCK_NB);  // where there are no locks, process numbers must do
   }
   ~OutputFile() {
     if (handle_) ::unlink(sibling_.c_str());
@@ -129,6 +146,23 @@ class OutputFile {
   }
 
  private:
+  /// Takes away the siblings of writers that were killed: no process has their number, and, as it may be one
+  /// of another machine or container, none holds their lock.
+  void remove_abandoned() const {
+    const std::size_t name_begin = path_.rfind('/') + 1;  // 0 where there is no slash
+    const std::string folder = name_begin ? path_.substr(0, name_begin) : "./",
+                      prefix = path_.substr(name_begin) + ".partial.";
+    if (::access(folder.c_str(), R_OK) != 0) return;
+    for (const std::string& name : list_folder(folder)) {
+      const bool of_number = name.starts_with(prefix) && name.size() > prefix.size() &&
+                             name.find_first_not_of("0123456789", prefix.size()) == name.npos;
+      if (!of_number || name.size() > prefix.size() + 9) continue;
+      if (::kill(std::stoi(name.substr(prefix.size())), 0) == 0 || errno != ESRCH) continue;
+      const detail::FileHandle file(::open((folder + name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+      if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink((folder + name).c_str());
+    }
+  }
+
   std::string path_, sibling_;
   std::unique_ptr<detail::FileHandle> handle_;
 };
