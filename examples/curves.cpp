@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 
-#include "gram/core/error.hpp"
+#include "gram/io/file.hpp"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -65,8 +65,16 @@ class Canvas {
       box(x + place(a.x), y + place(a.y), x + place(b.x), y + place(b.y), color);
     }
   }
-  bool write(const std::string& path) const {
-    return stbi_write_png(path.c_str(), width, height, 3, pixels_.data(), width * 3) != 0;
+  /// Throws FileError when the file cannot be written.
+  void write(const std::string& path) const {
+    gram::OutputFile file(path);
+    std::string png;
+    const auto append = [](void* to, void* bytes, int count) {
+      static_cast<std::string*>(to)->append(static_cast<const char*>(bytes), static_cast<std::size_t>(count));
+    };
+    stbi_write_png_to_func(append, &png, width, height, 3, pixels_.data(), width * 3);
+    file.write(png);
+    file.commit();
   }
 
  private:
@@ -121,7 +129,7 @@ void draw_curves(const std::string& path, const std::string& title, const std::s
     canvas.box(right - 320, y + 6, right - 290, y + 9, color);
     canvas.text(right - 282, y, curves[c].name, black);
   }
-  gram::require<gram::FileError>(canvas.write(path), path, ": cannot be written");
+  canvas.write(path);
 }
 
 }  // namespace examples

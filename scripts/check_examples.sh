@@ -55,6 +55,9 @@ refused 'has 0 bytes' "$examples/gram" run "${network[@]}" --output "$work/new"
 refused 'read and written at once' "$examples/gram" run "${network[@]}" --output "$work/./empty"
 refused 'output cannot be written' sh -c "$examples/gram build > /dev/full"
 refused /nowhere "$examples/train_ga_resnet" --data cifar10 --folder /nowhere
+refused 'cannot write' "$examples/demo" 1 100 /nowhere/curves.png
+refused 'cannot write' "$examples/train_ga_resnet" --checkpoint /nowhere/state
+refused "batch '64', not '32'" "$examples/train_ga_resnet" --epochs 5 --steps 5 --batch 32 --checkpoint "$work/state" --resume
 refused 'needs the folder' "$examples/train_ga_resnet" --data cifar10
 refused 'not read from files' "$examples/train_ga_resnet" --folder /nowhere
 refused 'not a finite number' "$examples/train_ga_resnet" --lr nan

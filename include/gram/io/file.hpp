@@ -118,7 +118,7 @@ class OutputFile {
     remove_abandoned();
     const int descriptor =
         ::open(sibling_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (descriptor < 0) throw detail::system_error(sibling_, "write");
+    if (descriptor < 0) throw detail::system_error(path_, "write");
     handle_ = std::make_unique<detail::FileHandle>(descriptor);
     ::flock(descriptor, LOCK_EX | LOCK_NB);  // where there are no locks, process numbers must do
   }
@@ -132,7 +132,7 @@ class OutputFile {
     for (const auto* next = static_cast<const char*>(from); count;) {
       const ssize_t put = ::write(handle_->get(), next, count);
       if (put < 0 && errno == EINTR) continue;
-      if (put < 0) throw detail::system_error(sibling_, "write");
+      if (put < 0) throw detail::system_error(path_, "write");
       next += put, count -= static_cast<std::size_t>(put);
     }
   }
@@ -140,7 +140,7 @@ class OutputFile {
 
   /// Waits until the bytes are on the disk and gives the file its name.
   void commit() {
-    if (::fsync(handle_->get()) != 0) throw detail::system_error(sibling_, "write");
+    if (::fsync(handle_->get()) != 0) throw detail::system_error(path_, "write");
     if (std::rename(sibling_.c_str(), path_.c_str()) != 0) throw detail::system_error(path_, "replace");
     handle_ = nullptr;
   }
