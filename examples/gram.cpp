@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
                examples::run_model);
   add_model(run);
   add_threads(run);
-  run->add_option("--weights", a.weights, "weights under their published names")
+  run->add_option("--weights", a.weights, "weights under their published names, or the state of a training")
       ->required()
       ->check(CLI::ExistingFile);
   run->add_option("--input", a.input, "x (N, 3, H, W); with --backward also cot/logits0, ..")

@@ -100,7 +100,7 @@ void run_model(const Arguments& a) {
   Arguments sized = a;  // position embeddings depend on the size of the images
   if (!a.create.size) sized.create.size = size[2];
   models::Model<float> model = make(sized);
-  load_weights(model, a.weights);
+  load_weights(model, a.weights, {.rename = weights_of_state});
   train(model, a.train);
   const Device device = parse_device(a.device), cpu = Device::cpu();
   move_to(model, device);

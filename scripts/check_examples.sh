@@ -19,6 +19,12 @@ at_least train_ga_resnet 20 "$work/resnet"
 "$examples/train_ga_resnet" --epochs 3 --steps 5 --batch 64 --checkpoint "$work/state" > "$work/whole" 2> /dev/null
 "$examples/train_ga_resnet" --epochs 4 --steps 5 --batch 64 --checkpoint "$work/state" --resume > "$work/resumed" 2> /dev/null
 [ "$(grep -o '^epoch [0-9]*' "$work/resumed")" = "epoch 4" ] || { cat "$work/resumed"; exit 1; }
+python3 - "$work/images" << 'END'
+import json, struct, sys
+header = json.dumps({"x": {"dtype": "F32", "shape": [1, 3, 32, 32], "data_offsets": [0, 12288]}}).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(header)) + header + bytes(12288))
+END
+"$examples/gram" run --model ga_resnet29 --heads 3 --classes 10 --weights "$work/state" --input "$work/images" --output "$work/logits"
 "$examples/train_ga_vit" --epochs 1 --steps 60 --batch 64 > "$work/vit" 2> /dev/null
 at_least train_ga_vit 13 "$work/vit"
 

@@ -104,6 +104,9 @@ TEST_CASE("a state holds weights under their names, float masters, and the place
   CHECK_FALSE(test::identical(master, converted<float>(network.layer.weight.detach())));
   CHECK_FALSE(load_weights(other, file.path, {.strict = false}).unexpected.empty());
   CHECK(test::identical(other.layer.weight.detach(), network.layer.weight.detach()));
+  Network<bf16> third(3);
+  CHECK(load_weights(third, file.path, {.rename = weights_of_state}).complete());
+  CHECK(test::identical(third.layer.weight.detach(), network.layer.weight.detach()));
 }
 
 TEST_CASE("a state of another training is refused, and nothing is changed") {

@@ -109,4 +109,11 @@ Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std
   return epochs.item();
 }
 
+/// The weights alone, for those who do not train on: load_weights(model, path, {.rename = weights_of_state}).
+inline std::string weights_of_state(const std::string& name) {
+  for (const char* other : {"optimizer.", "random.", "training."})
+    if (name.starts_with(other)) return "";
+  return name;
+}
+
 }  // namespace gram
