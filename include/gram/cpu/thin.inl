@@ -30,9 +30,20 @@ GRAM_INLINE V folded(const V* v) {
   }
 }
 
-/// c(i, j) = <row i of a, row j of b>, i < R, j < W; the next W rows of b are asked for meanwhile.
+/// v in a register. Without this, compilers load it again for each of its multiplications, and the processor
+/// has no time for so many loads.
+template <class V>
+GRAM_INLINE V held(V v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#endif
+  return v;
+}
+
+/// c(i, j) = <row i of a, row j of b> [+ c(i, j)], i < R, j < W; the next W rows of b are asked for
+/// meanwhile.
 template <int R, int W, class A>
-GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc) {
+GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb, bool add, A* c, Index ldc) {
   vec<A> total[R][W] = {};
   Index x = 0;
   for (; x + lanes<A> <= k; x += lanes<A>) {
@@ -44,7 +55,7 @@ GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb
     }
 #pragma GCC unroll 8
     for (int i = 0; i < R; ++i) {
-      const vec<A> v = load(a + i * lda + x);
+      const vec<A> v = held(load(a + i * lda + x));
 #pragma GCC unroll 3
       for (int j = 0; j < W; ++j) total[i][j] = fma(v, w[j], total[i][j]);
     }
@@ -69,28 +80,37 @@ GRAM_INLINE void dots_tile(Index k, const A* a, Index lda, const A* b, Index ldb
     if constexpr (R <= n) {
       A sums[n];
       store(sums, folded<R, n / 2>(column));
-      for (int i = 0; i < R; ++i) c[i * ldc + j] = sums[i * (n / R)];
+      for (int i = 0; i < R; ++i)
+        c[i * ldc + j] = add ? c[i * ldc + j] + sums[i * (n / R)] : sums[i * (n / R)];
     } else {
-      for (int i = 0; i < R; ++i) c[i * ldc + j] = sum(column[i]);
+      for (int i = 0; i < R; ++i) c[i * ldc + j] = add ? c[i * ldc + j] + sum(column[i]) : sum(column[i]);
     }
   }
 }
 template <int W, class A>
-GRAM_INLINE void dots_strip(Index m, Index k, const A* a, Index lda, const A* b, Index ldb, A* c, Index ldc) {
+GRAM_INLINE void dots_strip(Index m, Index k, const A* a, Index lda, const A* b, Index ldb, bool add, A* c,
+                            Index ldc) {
   Index i = 0;
   for (; i + thin_tall <= m; i += thin_tall)
-    dots_tile<thin_tall, W>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc);
-  if (thin_tall == 8 && i + 4 <= m) dots_tile<4, W>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc), i += 4;
-  if (i + 2 <= m) dots_tile<2, W>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc), i += 2;
-  if (i < m) dots_tile<1, W>(k, a + i * lda, lda, b, ldb, c + i * ldc, ldc);
+    dots_tile<thin_tall, W>(k, a + i * lda, lda, b, ldb, add, c + i * ldc, ldc);
+  if (thin_tall == 8 && i + 4 <= m)
+    dots_tile<4, W>(k, a + i * lda, lda, b, ldb, add, c + i * ldc, ldc), i += 4;
+  if (i + 2 <= m) dots_tile<2, W>(k, a + i * lda, lda, b, ldb, add, c + i * ldc, ldc), i += 2;
+  if (i < m) dots_tile<1, W>(k, a + i * lda, lda, b, ldb, add, c + i * ldc, ldc);
 }
-/// C (m, n) = A (m, k) B (n, k)^T
+/// C (m, n) = A (m, k) B (n, k)^T. Of long rows, parts are multiplied, so that those of A stay in the L1
+/// cache while B passes.
 template <class A>
 GRAM_KERNEL void thin_dots(Index m, Index n, Index k, const A* a, Index lda, const A* b, Index ldb, A* c,
                            Index ldc) {
-  Index j = 0;
-  for (; j + 3 <= n; j += 3) dots_strip<3>(m, k, a, lda, b + j * ldb, ldb, c + j, ldc);
-  for (; j < n; ++j) dots_strip<1>(m, k, a, lda, b + j * ldb, ldb, c + j, ldc);
+  constexpr Index most = 4096 / sizeof(A);
+  const Index parts = k > most ? ceil_div(k, most) : 1, part = round_up(ceil_div(k, parts), lanes<A>);
+  for (Index p = 0, x = 0; p < parts; ++p, x += part) {
+    const Index count = k - x < part ? k - x : part;
+    Index j = 0;
+    for (; j + 3 <= n; j += 3) dots_strip<3>(m, count, a + x, lda, b + j * ldb + x, ldb, x > 0, c + j, ldc);
+    for (; j < n; ++j) dots_strip<1>(m, count, a + x, lda, b + j * ldb + x, ldb, x > 0, c + j, ldc);
+  }
 }
 
 /// R rows and V vectors of C += A B; the last vector has `last` elements. The lines behind are asked for.
