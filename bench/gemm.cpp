@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Matrix products against the machine's limits, in float32 and with operands rounded to bf16, and against
 // Eigen. The floor of a product is the longer of two times: that of its multiplications at the peak, and that
-// of touching every line of A, B and C once. Eigen uses the instruction set of the compiler's flags: add
-// -march=native to see it at its best.
+// of touching every line of A, B and C once. All matrices start at a cache line, as every tensor does. Eigen
+// uses the instruction set of the compiler's flags: add -march=native to see it at its best.
 //   g++ -std=c++20 -O3 -fopenmp -I include -I /usr/include/eigen3 bench/gemm.cpp -o gemm && ./gemm [seconds
 //   per line]
 #include <Eigen/Core>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
 
 #include "gram/cpu/gemm.hpp"
+#include "gram/tensor/create.hpp"
 #include "measure.hpp"
 
 using namespace gram;
@@ -28,8 +28,7 @@ struct Line {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-void eigen_product(const Line& line, const std::vector<float>& a, const std::vector<float>& b,
-                   std::vector<float>& c) {
+void eigen_product(const Line& line, const Tensor<float>& a, const Tensor<float>& b, const Tensor<float>& c) {
   const auto [m, n, k] = line.shape;
   const Eigen::Map<const Matrix> A(a.data(), line.transpose_a ? k : m, line.transpose_a ? m : k);
   const Eigen::Map<const Matrix> B(b.data(), line.transpose_b ? n : k, line.transpose_b ? k : n);
@@ -47,32 +46,31 @@ struct Peaks {
 };
 
 /// Reads one value of each line of 16.
-float read_lines(const std::vector<float>& x, std::size_t begin, std::size_t end) {
+float read_lines(const Tensor<float>& x, Index begin, Index end) {
+  const float* const lines = x.data();
   float sums[4] = {};  // four, so that additions do not wait for each other
-  for (std::size_t i = begin; i + 48 < end; i += 64)
-    for (std::size_t j = 0; j < 4; ++j) sums[j] += x[i + 16 * j];
+  for (Index i = begin; i + 48 < end; i += 64)
+    for (Index j = 0; j < 4; ++j) sums[j] += lines[i + 16 * j];
   return sums[0] + sums[1] + sums[2] + sums[3];
 }
 
 /// Seconds to read every line of a and b, and to write every line of c, over all threads.
-double pass_time(double budget, const std::vector<float>& a, const std::vector<float>& b,
-                 std::vector<float>& c) {
-  constexpr std::size_t pieces = 32;
+double pass_time(double budget, const Tensor<float>& a, const Tensor<float>& b, const Tensor<float>& c) {
+  static constexpr Index pieces = 32;
   return best_time(budget, [&] {
-    parallel_blocks(static_cast<Index>(pieces), [&](Index block, int) {
-      const auto at = static_cast<std::size_t>(block);
-      const auto part = [&](std::size_t size, std::size_t p) { return size * p / pieces; };
-      const float value = read_lines(a, part(a.size(), at), part(a.size(), at + 1)) +
-                          read_lines(b, part(b.size(), at), part(b.size(), at + 1));
-      for (std::size_t i = part(c.size(), at); i < part(c.size(), at + 1); i += 16) c[i] = value;
+    parallel_blocks(pieces, [&](Index at, int) {
+      const auto part = [](const Tensor<float>& x, Index p) { return x.size() * p / pieces; };
+      const float value =
+          read_lines(a, part(a, at), part(a, at + 1)) + read_lines(b, part(b, at), part(b, at + 1));
+      for (Index i = part(c, at); i < part(c, at + 1); i += 16) c.data()[i] = value;
     });
   });
 }
 
 void measure(const Line& line, const Peaks& peaks, double budget) {
   const Index m = line.shape.m, n = line.shape.n, k = line.shape.k;
-  std::vector<float> a(static_cast<std::size_t>(m * k), 0.5F), b(static_cast<std::size_t>(k * n), 0.25F),
-      c(static_cast<std::size_t>(m * n));
+  const auto a = full<float>({m, k}, 0.5F), b = full<float>({k, n}, 0.25F);
+  const Tensor<float> c({m, n});
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   const auto rate = [&](Precision precision) {
     set_product_precision(precision);
