@@ -27,3 +27,12 @@ TEST_CASE("gemm_outer adds slices to each other, and bias and residual once") {
       }
   });
 }
+
+TEST_CASE("slices are of one length, and shorter where rows of A share few sets of the cache") {
+  CHECK(cpu::gemm_slice_rows<float>(100, 96) == 100);
+  CHECK(cpu::gemm_slice_rows<float>(392, 96) == 98);
+  CHECK(cpu::gemm_slice_rows<float>(392, 128) == 56);
+  CHECK(cpu::gemm_slice_rows<float>(392, 256) == 98);
+  CHECK(cpu::gemm_slice_rows<double>(392, 64) == 56);
+  CHECK(cpu::gemm_slice_rows<float>(0, 96) == 0);
+}

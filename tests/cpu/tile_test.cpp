@@ -50,11 +50,28 @@ TEST_CASE_TEMPLATE("a packed matrix holds whole panels, k outermost, zeros behin
   });
 }
 
+TEST_CASE("the heights of tiles cover all rows and few that do not exist") {
+  for (const bool narrow : {false, true})
+    for (Index m = 1; m <= 40; ++m) {
+      Index covered = 0;
+      for (Index i = 0, height; i < m; i += height, covered += height)
+        height = cpu::tile_height(m - i, narrow);
+      CHECK(covered >= m);
+      CHECK(covered - m <= (narrow || m < 3 ? 3 : 2));
+    }
+  CHECK(cpu::tile_height(128, false) == 6);
+  CHECK(cpu::tile_height(8, false) == 4);
+  CHECK(cpu::tile_height(6, false) == 6);
+  CHECK(cpu::tile_height(8, true) == 4);
+  CHECK(cpu::tile_height(9, true) == 12);
+}
+
 TEST_CASE_TEMPLATE("a tile is the product of rows with taps and a panel", T, float, double) {
   test::for_each_isa([] {
     const auto& tile = cpu::tile_table<T>();
     for (Index columns = 1; columns <= tile.width; columns += columns < 9 ? 1 : 5)
-      for (const Index rows : {Index{1}, tile.rows(columns) - 1, tile.rows(columns)})
+      for (const Index tall = tile.height(100, columns);
+           const Index rows : {Index{1}, Index{3}, Index{4}, tall - 1, tall})
         for (const bool add : {false, true})
           for (const bool relu : {false, true}) {
             const Index taps = 3, k = 5, ld = 40, w = round_up(columns, tile.lanes);
@@ -66,7 +83,7 @@ TEST_CASE_TEMPLATE("a tile is the product of rows with taps and a panel", T, flo
             tile.pack(0, taps * k, taps * k, columns, b.data(), columns, 1, panel.data());
             std::vector<const T*> from;
             std::vector<T*> to;
-            for (Index r = 0; r < tile.rows(columns); ++r)
+            for (Index r = 0; r < tile.height(rows, columns); ++r)
               from.push_back(a.data() + std::min(r, rows - 1) * ld);
             for (Index r = 0; r < rows; ++r) to.push_back(c.data() + r * (columns + 1));
             const auto residual = randn<T>({rows, columns + 1}, 5);
@@ -96,19 +113,26 @@ TEST_CASE_TEMPLATE("a tile is a sum of outer products of rows where they lie, or
                    double) {
   test::for_each_isa([] {
     const auto& tile = cpu::tile_table<T>();
-    const Index k = 11, m = 29;
-    for (const Index columns :
-         {Index{1}, tile.lanes, tile.lanes + 1, 2 * tile.lanes, tile.width - 1, tile.width}) {
-      const Index step = tile.rows(columns), w = round_up(columns, tile.lanes);
-      const auto x = randn<T>({k, m + step}, 1), b = randn<T>({k, columns}, 2), bias = randn<T>({columns}, 3);
+    const Index k = 11;
+    for (const auto& [m, columns] : {std::pair{Index{29}, Index{1}},
+                                     {29, tile.lanes},
+                                     {32, tile.lanes},
+                                     {29, tile.lanes + 1},
+                                     {34, 2 * tile.lanes},
+                                     {29, tile.width - 1},
+                                     {31, tile.width},
+                                     {32, tile.width}}) {
+      const Index w = round_up(columns, tile.lanes), ld = m + 3;
+      const auto x = randn<T>({k, ld}, 1), b = randn<T>({k, columns}, 2), bias = randn<T>({columns}, 3);
       Tensor<T> panel({k, w}), c({m, columns}), expected({m, columns});
       tile.pack(0, k, k, columns, b.data(), columns, 1, panel.data());
       const cpu::TileEpilogue<T> e{bias.data(), false, true};
-      for (Index i = 0; i < m; i += step) {
-        const Index rows = std::min(step, m - i);
+      for (Index i = 0, height; i < m; i += height) {
+        height = tile.height(m - i, columns);
+        const Index rows = std::min(height, m - i);
         std::vector<T*> to;
         for (Index r = 0; r < rows; ++r) to.push_back(c.data() + (i + r) * columns);
-        const cpu::TileRows<T> rows_x{x.data() + i, m + step};
+        const cpu::TileRows<T> rows_x{x.data() + i, ld};
         const bool direct = columns % tile.lanes == 0;
         tile.outer(k, rows_x, {direct ? b.data() : panel.data(), direct ? columns : w}, rows_x, rows,
                    to.data(), columns, e);

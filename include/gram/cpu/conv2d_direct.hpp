@@ -262,14 +262,15 @@ void correlate(std::span<const Correlation> phases, const T* x, const typename W
       const Index depth = taps.count * taps.depth;
       const Word* const matrix = panels + taps.panels + g * depth * round_up(c.out, tile.lanes);
       for (Index p = 0; p < c.out; p += tile.width) {
-        const Index columns = std::min(tile.width, c.out - p), tall = tile.rows(columns);
+        const Index columns = std::min(tile.width, c.out - p);
         const TileEpilogue<T> e = from_column(epilogue, g * c.out + p);
         const Word* from[TileTable<T>::max_rows];
         T* to[TileTable<T>::max_rows];
         PixelWalk<T, Word> walk(phase, mine, source, y + g * c.out + p);
-        for (Index left = walk.pixels(); left > 0; left -= tall) {
-          const Index rows = std::min(tall, left);
-          walk.next(rows, tall, from, to);
+        for (Index left = walk.pixels(), height; left > 0; left -= height) {
+          height = tile.height(left, columns);
+          const Index rows = std::min(height, left);
+          walk.next(rows, height, from, to);
           Words::product(taps.count, offsets.data() + taps.first, taps.depth, from, matrix + p * depth, rows,
                          to, columns, e);
         }

@@ -83,7 +83,7 @@ void gemm_by_rows(const GemmShape& s, const T* a, Index lda, const Operand<T>& b
 template <class T>
 void gemm_by_parts(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
                    const TileEpilogue<T>& e) {
-  const PartsPlan plan(s, sizeof(T), gemm_slice);
+  const PartsPlan plan(s, sizeof(T), 4);
   const Index size = gemm_outer_scratch<T>();
   Scratch<T> scratch(workers(plan.blocks()) * size);
   gemm_in_parts(plan, c, ldc, e,

@@ -36,12 +36,13 @@ TileEpilogue<T> from_column(const TileEpilogue<T>& e, Index column) {
 template <class T>
 void gemm_panel(const TileTable<T>& tile, Index m, Index columns, Index k, const T* a, Index lda,
                 const T* panel, T* c, Index ldc, const TileEpilogue<T>& e) {
-  const Index step = tile.rows(columns), offset = 0;
+  const Index offset = 0;
   const T* from[TileTable<T>::max_rows];
   T* to[TileTable<T>::max_rows];
-  for (Index i = 0; i < m; i += step) {
-    const Index rows = std::min(step, m - i);
-    for (Index r = 0; r < step; ++r) {
+  for (Index i = 0, height; i < m; i += height) {
+    height = tile.height(m - i, columns);
+    const Index rows = std::min(height, m - i);
+    for (Index r = 0; r < height; ++r) {
       const Index row = i + std::min(r, rows - 1);
       from[r] = a + row * lda;
       to[r] = c + row * ldc;
@@ -50,8 +51,18 @@ void gemm_panel(const TileTable<T>& tile, Index m, Index columns, Index k, const
   }
 }
 
-/// Rows of A and B that gemm_outer passes over at a time: they stay in the L2 cache.
+/// Most rows of A and B that gemm_outer passes over at a time: they stay in the L2 cache.
 inline constexpr Index gemm_slice = 128;
+
+/// Rows of each slice of k rows of A, lda elements apart. The columns that a tile takes from A stay in the L1
+/// cache for the next tiles, which share their lines; rows 512 bytes apart fall on an eighth of its sets,
+/// where half as many have room. (Rows further apart find room in no slice that is long enough to be worth
+/// it.)
+template <class T>
+Index gemm_slice_rows(Index k, Index lda) {
+  const Index most = lda * Index{sizeof(T)} % 1024 == 512 ? gemm_slice / 2 : gemm_slice;
+  return ceil_div(k, std::max<Index>(1, ceil_div(k, most)));
+}
 
 /// The rows of A and B that come next, as columns of cache lines. Each tile fetches one column, a line for
 /// each of its steps: so they cost nothing, while asked for all at once they would keep the core waiting.
@@ -105,9 +116,9 @@ Index gemm_outer_scratch(Index slice = gemm_slice) {
 
 /// C (m, n) = epilogue(A^T B): the sum of outer products of the rows of A (k, m) and B (k, n), B through its
 /// strides, which all fit the cache. Tiles read both where they lie, but for what is copied first: a panel of
-/// B that many tiles pass over, since rows far apart share few sets of the L1 cache; columns of B that do not
-/// fill a vector; and columns of A that do not fill a tile, unless a tile may read the few values `behind`
-/// them.
+/// B that many tiles pass over, since rows that are not close share few sets of the L1 cache; columns of B
+/// that do not fill a vector; and columns of A that do not fill a tile, unless a tile may read the few values
+/// `behind` them.
 template <class T, class Ahead>
 void gemm_outer_slice(const GemmShape& s, const T* a, Index lda, bool behind, const Operand<T>& b, T* c,
                       Index ldc, const TileEpilogue<T>& e, Ahead& ahead, T* scratch) {
@@ -116,21 +127,22 @@ void gemm_outer_slice(const GemmShape& s, const T* a, Index lda, bool behind, co
   T* const strip = scratch + s.k * tile.width;
   T* to[TileTable<T>::max_rows];
   for (Index p = 0; p < s.n; p += tile.width) {
-    const Index columns = std::min(tile.width, s.n - p), step = tile.rows(columns);
+    const Index columns = std::min(tile.width, s.n - p);
     TileRows<T> panel{b.at(0, p), b.row_stride};
-    const bool shared = s.m >= 24 * step && b.row_stride > 2 * tile.width;
+    const bool shared = s.m >= 16 * tile.height(s.m, columns) && b.row_stride >= 2 * tile.width;
     if (shared || b.column_stride != 1 || columns % tile.lanes != 0) {
       tile.pack(0, s.k, s.k, columns, panel.data, b.row_stride, b.column_stride, packed);
       panel = {packed, round_up(columns, tile.lanes)};
     }
     const TileEpilogue<T> now = from_column(e, p);
-    for (Index i = 0; i < s.m; i += step) {
-      const Index rows = std::min(step, s.m - i);
+    for (Index i = 0, height; i < s.m; i += height) {
+      height = tile.height(s.m - i, columns);
+      const Index rows = std::min(height, s.m - i);
       TileRows<T> x{a + i, lda};
-      if (rows < step && !behind) {
+      if (rows < height && !behind) {
         for (Index k = 0; k < s.k; ++k)
-          for (Index r = 0; r < step; ++r) strip[k * step + r] = r < rows ? x.data[k * lda + r] : T(0);
-        x = {strip, step};
+          for (Index r = 0; r < height; ++r) strip[k * height + r] = r < rows ? x.data[k * lda + r] : T(0);
+        x = {strip, height};
       }
       for (Index r = 0; r < rows; ++r) to[r] = c + (i + r) * ldc + p;
       tile.outer(s.k, x, panel, ahead.next(s.k, x), rows, to, columns, now);
@@ -142,10 +154,11 @@ void gemm_outer_slice(const GemmShape& s, const T* a, Index lda, bool behind, co
 template <class T>
 void gemm_outer(const GemmShape& s, const T* a, Index lda, const Operand<T>& b, T* c, Index ldc,
                 const TileEpilogue<T>& e, T* scratch) {
+  const Index slice = gemm_slice_rows<T>(s.k, lda);
   for (Index begin = 0, end; begin == 0 || begin < s.k; begin = end) {
-    end = std::min(s.k, begin + gemm_slice);
+    end = std::min(s.k, begin + slice);
     const Index count = end - begin;
-    const bool last = end == s.k, fetch = s.k - end >= count;
+    const bool last = end == s.k, fetch = !last;
     LinesAhead<T> ahead({a + end * lda, lda}, fetch ? s.m : 0, {b.at(end, 0), b.row_stride},
                         fetch && b.column_stride == 1 ? s.n : 0);
     const TileEpilogue<T> now{

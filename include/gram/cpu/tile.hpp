@@ -23,14 +23,19 @@ struct TileRows {
   Index stride;
 };
 
+/// Rows of the next tile, `left` rows before the end: 6, or 12 where a narrow panel leaves registers for
+/// them; towards the end 4 where that multiplies fewer rows that do not exist, as in 128 = 20 x 6 + 2 x 4.
+constexpr Index tile_height(Index left, bool narrow) {
+  return left <= 4 || (left <= 8 && (narrow || left > 6)) ? 4 : narrow ? 12 : 6;
+}
+
 /// The kernels of one instruction set. T is float or double.
 template <class T>
 struct TileTable {
   /// Rows of the tallest tile.
   static constexpr Index max_rows = 12;
-  /// Rows of the tile over a panel of `columns` <= width columns: narrow panels leave registers for more
-  /// rows.
-  Index rows(Index columns) const { return 2 * columns <= width ? 12 : 6; }
+  /// Rows of the next tile over a panel of `columns` <= width columns, `left` rows before the end.
+  Index height(Index left, Index columns) const { return tile_height(left, 2 * columns <= width); }
   /// Elements of a packed (K, N) matrix.
   Index packed_size(Index k, Index n) const { return k * round_up(n, lanes); }
 
@@ -38,15 +43,15 @@ struct TileTable {
   Index width;  ///< columns of a full panel, a multiple of lanes
 
   /// c[r][j] = epilogue(sum over t < taps, i < k of a[r][offsets[t] + i] * panel(t * k + i, j)) for r < rows,
-  /// j < columns. panel holds taps * k rows of round_up(columns, lanes) values. a has rows(columns) readable
-  /// pointers whatever `rows` is: repeat the last one. Only the given rows and columns of c are read and
-  /// written.
+  /// j < columns. panel holds taps * k rows of round_up(columns, lanes) values. rows is at
+  /// most height(rows, columns), and that many pointers a must be readable: repeat the last one. Only the
+  /// given rows and columns of c are read and written.
   void (*product)(Index taps, const Index* offsets, Index k, const T* const* a, const T* panel, Index rows,
                   T* const* c, Index columns, const TileEpilogue<T>& epilogue);
 
   /// c[r][j] = epilogue(sum over i < k of x(i, r) * panel(i, j)): a tile of A^T B. Rows of x have
-  /// rows(columns) readable values, those of panel round_up(columns, lanes). Of each row of `ahead` the first
-  /// line is brought to the L2 cache.
+  /// height(rows, columns) readable values, those of panel round_up(columns, lanes). Of each row of `ahead`
+  /// the first line is brought to the L2 cache.
   void (*outer)(Index k, const TileRows<T>& x, const TileRows<T>& panel, const TileRows<T>& ahead, Index rows,
                 T* const* c, Index columns, const TileEpilogue<T>& epilogue);
 

@@ -83,6 +83,20 @@ GRAM_INLINE void finish_tile(vec<T> (&sum)[R][V], Index rows, T* const* c, Index
   if (e.gelu) gelu_tile(rows, c, columns);
 }
 
+/// Calls f<R, V>() for the R rows and V vectors of the tile that `rows` and `columns` need, see
+/// TileTable::height.
+template <class T, class F>
+GRAM_INLINE void choose_tile(Index rows, Index columns, F&& f) {
+  constexpr int few = tile_vectors == 4 ? 12 : 6;
+  const bool low = rows <= 4;
+  if (columns <= lanes<T>) return low ? f.template operator()<4, 1>() : f.template operator()<12, 1>();
+  if (columns <= 2 * lanes<T>) return low ? f.template operator()<4, 2>() : f.template operator()<few, 2>();
+  if constexpr (tile_vectors == 4) {
+    if (columns <= 3 * lanes<T>) return low ? f.template operator()<4, 3>() : f.template operator()<6, 3>();
+    low ? f.template operator()<4, 4>() : f.template operator()<6, 4>();
+  }
+}
+
 template <int R, int V, class T>
 GRAM_KERNEL void product_tile(Index taps, const Index* offsets, Index k, const T* const* a, const T* panel,
                               Index rows, T* const* c, Index columns, const TileEpilogue<T>& e) {
@@ -118,13 +132,9 @@ GRAM_KERNEL void product_tile(Index taps, const Index* offsets, Index k, const T
 template <class T>
 GRAM_KERNEL void tile_product(Index taps, const Index* offsets, Index k, const T* const* a, const T* panel,
                               Index rows, T* const* c, Index columns, const TileEpilogue<T>& e) {
-  constexpr int few = tile_vectors == 4 ? 12 : 6;
-  if (columns <= lanes<T>) return product_tile<12, 1>(taps, offsets, k, a, panel, rows, c, columns, e);
-  if (columns <= 2 * lanes<T>) return product_tile<few, 2>(taps, offsets, k, a, panel, rows, c, columns, e);
-  if constexpr (tile_vectors == 4) {
-    if (columns <= 3 * lanes<T>) return product_tile<6, 3>(taps, offsets, k, a, panel, rows, c, columns, e);
-    product_tile<6, 4>(taps, offsets, k, a, panel, rows, c, columns, e);
-  }
+  choose_tile<T>(rows, columns, [&]<int R, int V>() {
+    product_tile<R, V>(taps, offsets, k, a, panel, rows, c, columns, e);
+  });
 }
 
 template <int R, int V, class T>
@@ -149,13 +159,8 @@ GRAM_KERNEL void outer_tile(Index k, TileRows<T> x, TileRows<T> panel, TileRows<
 template <class T>
 GRAM_KERNEL void tile_outer(Index k, const TileRows<T>& x, const TileRows<T>& panel, const TileRows<T>& ahead,
                             Index rows, T* const* c, Index columns, const TileEpilogue<T>& e) {
-  constexpr int few = tile_vectors == 4 ? 12 : 6;
-  if (columns <= lanes<T>) return outer_tile<12, 1>(k, x, panel, ahead, rows, c, columns, e);
-  if (columns <= 2 * lanes<T>) return outer_tile<few, 2>(k, x, panel, ahead, rows, c, columns, e);
-  if constexpr (tile_vectors == 4) {
-    if (columns <= 3 * lanes<T>) return outer_tile<6, 3>(k, x, panel, ahead, rows, c, columns, e);
-    outer_tile<6, 4>(k, x, panel, ahead, rows, c, columns, e);
-  }
+  choose_tile<T>(rows, columns,
+                 [&]<int R, int V>() { outer_tile<R, V>(k, x, panel, ahead, rows, c, columns, e); });
 }
 
 /// Transposes a block of 16-byte rows in registers: to[i * to_stride + j] = from[j * from_stride + i].
