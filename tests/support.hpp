@@ -43,6 +43,16 @@ bool identical(const Tensor<T>& a, const Tensor<T>& b) {
          (a.size() == 0 || std::memcmp(a.data(), b.data(), a.span().size_bytes()) == 0);
 }
 
+/// How often a test with random shapes repeats. Under sanitizers, which are slow and find in one shape of a
+/// kind what they find in all, a fifth is enough.
+constexpr int rounds(int count) {
+#if defined(GRAM_SANITIZED)
+  return count / 5;
+#else
+  return count;
+#endif
+}
+
 /// The message of the gram::Error that f throws, or "" when it throws none.
 template <class F>
 std::string error_of(F&& f) {

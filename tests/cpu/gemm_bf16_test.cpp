@@ -93,7 +93,7 @@ TEST_CASE("products of rounded operands agree with three loops for hundreds of s
   const auto size = [&](Index most) {
     return static_cast<Index>(random() % static_cast<unsigned>(most)) + 1;
   };
-  for (int round = 0; round < 100; ++round)
+  for (int round = 0; round < test::rounds(100); ++round)
     for_each_layout([&](bool transpose_a, bool transpose_b) {
       const Product p{{size(40), size(140), size(40)},
                       transpose_a,

@@ -106,7 +106,7 @@ void for_random_convolutions(unsigned seed, F&& f) {
   const auto size = [&](Index most) {
     return static_cast<Index>(random() % static_cast<unsigned>(most)) + 1;
   };
-  for (int round = 0; round < 150; ++round) {
+  for (int round = 0; round < rounds(150); ++round) {
     const Index groups = random() % 4 == 0 ? size(3) : 1;
     const Conv2dShape s{.n = size(3),
                         .h = size(10),

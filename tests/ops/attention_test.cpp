@@ -113,7 +113,7 @@ TEST_CASE("attention's gradients agree with central differences") {
 TEST_CASE("attention of random shapes agrees with its definition in every instruction set") {
   std::mt19937 random(5);
   const auto up_to = [&](unsigned n) { return 1 + static_cast<Index>(random() % n); };
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < test::rounds(100); ++i) {
     const Case c{up_to(2), up_to(80), up_to(i % 10 ? 40 : 210), up_to(3), up_to(40), up_to(80)};
     CAPTURE(c.queries);
     CAPTURE(c.keys);
