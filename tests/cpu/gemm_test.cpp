@@ -160,3 +160,19 @@ TEST_CASE_TEMPLATE("a product with B packed before has the same bits", T, float,
       }
   });
 }
+
+TEST_CASE("a product of bf16 matrices can keep its sums in float") {
+  for (const bool transpose_a : {false, true})
+    for (const bool transpose_b : {false, true}) {
+      const Index m = 5, n = 7, k = 40;
+      const auto a = randn<bf16>(transpose_a ? Shape{k, m} : Shape{m, k}, 1);
+      const auto b = randn<bf16>(transpose_b ? Shape{n, k} : Shape{k, n}, 2);
+      Tensor<float> found({m, n}), expected({m, n});
+      kernels::gemm_wide(Cpu{}, {m, n, k}, a.data(), a.dim(1), transpose_a, b.data(), b.dim(1), transpose_b,
+                         found.data(), n);
+      const auto wide_a = converted<float>(a), wide_b = converted<float>(b);
+      kernels::gemm(Cpu{}, {m, n, k}, wide_a.data(), a.dim(1), transpose_a, wide_b.data(), b.dim(1),
+                    transpose_b, expected.data(), n);
+      CHECK(test::identical(found, expected));
+    }
+}

@@ -221,5 +221,20 @@ void gemm(Cpu device, const GemmShape& shape, const T* a, Index lda, bool transp
                b, ldb, transpose_b, c, ldc, epilogue);
 }
 
+/// C = op(A) op(B) as the sums are made: of bf16 operands in float.
+template <class T>
+void gemm_wide(Cpu device, const GemmShape& s, const T* a, Index lda, bool transpose_a, const T* b, Index ldb,
+               bool transpose_b, accum_t<T>* c, Index ldc) {
+  if constexpr (std::is_same_v<T, accum_t<T>>) {
+    gemm(device, s, a, lda, transpose_a, b, ldb, transpose_b, c, ldc);
+  } else {
+    const Index a_columns = transpose_a ? s.m : s.k, b_columns = transpose_b ? s.k : s.n;
+    Scratch<accum_t<T>> wide_a(s.m * s.k), wide_b(s.k * s.n);
+    cpu::widen(1, transpose_a ? s.k : s.m, a_columns, a, lda, 0, wide_a.data());
+    cpu::widen(1, transpose_b ? s.n : s.k, b_columns, b, ldb, 0, wide_b.data());
+    gemm(device, s, wide_a.data(), a_columns, transpose_a, wide_b.data(), b_columns, transpose_b, c, ldc);
+  }
+}
+
 }  // namespace kernels
 }  // namespace gram

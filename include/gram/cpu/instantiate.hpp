@@ -8,6 +8,7 @@
 #include "gram/cpu/class_attention.hpp"
 #include "gram/cpu/conv2d_tile.hpp"
 #include "gram/cpu/copy.hpp"
+#include "gram/cpu/covariance.hpp"
 #include "gram/cpu/cross_entropy.hpp"
 #include "gram/cpu/decorrelation.hpp"
 #include "gram/cpu/depthwise.hpp"
@@ -32,6 +33,7 @@ namespace gram::cpu {
 template const AttentionTable<GRAM_SCALAR>& attention_table<GRAM_SCALAR>();
 template const BatchNormTable<GRAM_SCALAR>& batch_norm_table<GRAM_SCALAR>();
 template const CopyTable<GRAM_SCALAR>& copy_table<GRAM_SCALAR>();
+template const CovarianceTable<GRAM_SCALAR>& covariance_table<GRAM_SCALAR>();
 template const CrossEntropyTable<GRAM_SCALAR>& cross_entropy_table<GRAM_SCALAR>();
 template const DecorrelationTable<GRAM_SCALAR>& decorrelation_table<GRAM_SCALAR>();
 template const DropoutTable<GRAM_SCALAR>& dropout_table<GRAM_SCALAR>();

@@ -9,6 +9,7 @@
 #include "gram/cuda/class_attention.hpp"
 #include "gram/cuda/conv2d.hpp"
 #include "gram/cuda/copy.hpp"
+#include "gram/cuda/covariance.hpp"
 #include "gram/cuda/dropout.hpp"
 #include "gram/cuda/elementwise.hpp"
 #include "gram/cuda/explicit_attention.hpp"

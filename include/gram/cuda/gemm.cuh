@@ -139,9 +139,17 @@ void gemm_batched(Cuda device, const GemmBatch& batch, const GemmShape& shape, c
   }
 }
 
+/// c = op(a) op(b), as the sums are.
+template <class T>
+void gemm_wide(Cuda device, const GemmShape& shape, const T* a, Index lda, bool transpose_a, const T* b,
+               Index ldb, bool transpose_b, accum_t<T>* c, Index ldc) {
+  gemm_batched(device, {.count = 1, .stride_a = 0, .stride_b = 0, .stride_c = 0}, shape, a, lda, transpose_a,
+               b, ldb, transpose_b, c, ldc, {});
+}
+
 template <class T>
 void fill_in_gemm_tables() {
-  gemm_table<T> = {gemm_batched<T, T>};
+  gemm_table<T> = {gemm_batched<T, T>, gemm_wide<T>};
 }
 
 }  // namespace gram::cuda

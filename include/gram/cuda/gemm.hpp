@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "gram/core/device.hpp"
+#include "gram/core/scalar.hpp"
 #include "gram/kernels/gemm.hpp"
 
 namespace gram {
@@ -23,6 +24,8 @@ struct GemmTable {
   void (*batched)(Cuda, const GemmBatch& batch, const GemmShape& shape, const T* a, Index lda,
                   bool transpose_a, const T* b, Index ldb, bool transpose_b, T* c, Index ldc,
                   const GemmEpilogue<std::type_identity_t<T>>& epilogue);
+  void (*wide)(Cuda, const GemmShape& shape, const T* a, Index lda, bool transpose_a, const T* b, Index ldb,
+               bool transpose_b, accum_t<T>* c, Index ldc);
 };
 template <class T>
 inline GemmTable<T> gemm_table{};
@@ -49,6 +52,13 @@ void gemm_batched(Cuda device, const GemmBatch& batch, const GemmShape& shape, c
                   const GemmEpilogue<std::type_identity_t<T>>& epilogue = {}) {
   return cuda::gemm_table<T>.batched(device, batch, shape, a, lda, transpose_a, b, ldb, transpose_b, c, ldc,
                                      epilogue);
+}
+
+/// C = op(A) op(B) as the sums are made: of bf16 operands in float.
+template <class T>
+void gemm_wide(Cuda device, const GemmShape& shape, const T* a, Index lda, bool transpose_a, const T* b,
+               Index ldb, bool transpose_b, accum_t<T>* c, Index ldc) {
+  return cuda::gemm_table<T>.wide(device, shape, a, lda, transpose_a, b, ldb, transpose_b, c, ldc);
 }
 
 }  // namespace gram::kernels

@@ -7,6 +7,7 @@
 #include "gram/cuda/class_attention.cuh"
 #include "gram/cuda/conv2d.cuh"
 #include "gram/cuda/copy.cuh"
+#include "gram/cuda/covariance.cuh"
 #include "gram/cuda/dropout.cuh"
 #include "gram/cuda/elementwise.cuh"
 #include "gram/cuda/explicit_attention.cuh"
@@ -39,6 +40,7 @@ void fill_in_tables() {
   fill_in_batch_norm_tables<T>();
   fill_in_conv2d_tables<T>();
   fill_in_copy_tables<T>();
+  fill_in_covariance_tables<T>();
   fill_in_dropout_tables<T>();
   fill_in_elementwise_tables<T>();
   fill_in_explicit_attention_tables<T>();
