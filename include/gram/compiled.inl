@@ -93,6 +93,12 @@ GRAM_TEMPLATE Tensor<GRAM_SCALAR> conv2d(const Tensor<GRAM_SCALAR>&, const Tenso
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> dropout(const Tensor<GRAM_SCALAR>&, double, Rng&);
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> drop_path(const Tensor<GRAM_SCALAR>&, double, Rng&);
 
+// gram/ops/folded_pointwise_norm.hpp
+GRAM_TEMPLATE Tensor<GRAM_SCALAR> folded_pointwise_norm(
+    const Tensor<GRAM_SCALAR>&, const Tensor<GRAM_SCALAR>&, const Tensor<accum_t<GRAM_SCALAR>>&,
+    const Tensor<accum_t<GRAM_SCALAR>>&, const Tensor<accum_t<GRAM_SCALAR>>&,
+    const Tensor<accum_t<GRAM_SCALAR>>&, const BatchNormOptions&, const Tensor<GRAM_SCALAR>&);
+
 // gram/ops/gather.hpp
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> gather(const Tensor<GRAM_SCALAR>&, int, const Tensor<std::int64_t>&);
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> index_select(const Tensor<GRAM_SCALAR>&, int, const Tensor<std::int64_t>&);

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+// A 1x1 convolution with the batch norm behind it as one product. The result of the convolution, the largest
+// map of a bottleneck block, is neither written nor kept.
+//
+// Notation: x (N, K) rows, W (C, K), y = x W^T the convolution, g (C) and b (C) weight and bias of the norm.
+// The statistics of y follow from those of x, its mean m (K) and covariance S (K, K):
+//     S = sum_n (x_n - m)^T (x_n - m) / N,    V = W S (C, K),
+//     mean_c = W_c . m,    var_c = sum_k V_ck W_ck,    r_c = 1 / sqrt(var_c + epsilon),    s_c = g_c r_c.
+// So z = [relu](s (y - mean) + b [+ residual]) is one product with scaled weights:
+//     z = [relu](x (s W)^T + t [+ residual]),    t = b - (s W) m,
+// with s W as it was rounded to the type of x, whatever that rounding was: the mean of z stays exact.
+//
+// Backward: with G = dz where the ReLU let it through (0 elsewhere) and h = r (y - mean),
+//     db = sum_n G_n,    dg = sum_n G_n h_n,    dy_n = s (G_n - db / N - h_n dg / N).
+// The weight gradient's product P = G^T x (C, K) has all that is needed of y, centred as Q = P - db m^T:
+//     dg_c = r_c sum_k Q_ck W_ck
+//     dW = dy^T x = s (Q - r dg V)                    since sum_n h_n x_n = r W (N S)
+//     dx = dy W = G (s W) - (x - m) M - (s db / N) W,    M = W^T diag(s r dg / N) W (K, K)
+//        = G (s W) + x (-M) + u,    u = sum_c (s_c r_c dg_c mean_c - s_c db_c) / N W_c.
+// With running statistics in place of the batch's: t = b - mean s, dg = r (sum_k P W - mean db), dW = s P, dx
+// = G (s W).
+//
+// What it costs beside the convolution's own 3 N C K multiplications: N K^2 / 2 for S, N K^2 for x M, and 2 C
+// K^2. What it saves: the memory of y, writing y, reading it for statistics, for the result and twice for the
+// gradient, and writing dy. That is worth it with many rows and with more outputs than inputs:
+// folding_pays().
+//
+// Exactness. S is made of rows that a shift has moved near zero, so a large mean costs no digits. What is
+// left is the difference that W S W^T may be between large terms: where outputs vary little because weights
+// cancel what inputs have in common. With e the rounding of the sums (6e-8 for float and bf16) and q = sum_kl
+// |W_ck S_kl W_cl| / var_c, the relative error of var_c was at most e (4 + q / 3) over 16 to 256 inputs: 2e-7
+// for independent inputs (q = 1, as behind a norm and a ReLU, q = 10), 1e-5 at q = 1300, 2e-3 at 130 000;
+// that of the ordinary way grows with the root of q, 7e-7 and 5e-6 there. Variances that rounding made
+// negative count as 0.
+#pragma once
+#include "gram/cpu/covariance.hpp"
+#include "gram/cuda/covariance.hpp"
+#include "gram/ops/activation.hpp"
+#include "gram/ops/arithmetic.hpp"
+#include "gram/ops/batch_norm.hpp"
+#include "gram/ops/matmul.hpp"
+#include "gram/ops/reduce.hpp"
+#include "gram/tensor/create.hpp"
+#include "gram/tensor/views.hpp"
+
+namespace gram {
+
+/// Whether folding is worth it for `rows` pixels, `in` channels before and `out` after: what is saved is
+/// twice as wide as what remains, and the small matrices are small beside the maps.
+inline bool folding_pays(Index rows, Index in, Index out) { return out >= 2 * in && rows >= 8 * in; }
+
+namespace detail {
+
+/// Column `values` (C) beside a matrix (C, K).
+template <Scalar A>
+Tensor<A> as_column(const Tensor<A>& values) {
+  return reshape(values, {-1, 1});
+}
+/// sum_k a_ck b_ck (C)
+template <Scalar A>
+Tensor<A> row_dots(const Tensor<A>& a, const Tensor<A>& b) {
+  return sum(mul(a, b), {1});
+}
+/// matrix (C, K) times a vector (K).
+template <Scalar A>
+Tensor<A> times_vector(const Tensor<A>& matrix, const Tensor<A>& vector) {
+  return reshape(matmul(matrix, as_column(vector)), {-1});
+}
+
+/// The small matrices of the forward pass, in the type of sums.
+template <Scalar A>
+struct FoldedNorm {
+  Tensor<A> weight;          ///< W (C, K)
+  Tensor<A> mean, rstd;      ///< of y
+  Tensor<A> scale;           ///< s
+  Tensor<A> x_mean, spread;  ///< m and V, in training
+};
+
+}  // namespace detail
+
+/// batch_norm(conv2d(x, W)) of a 1x1 convolution, then + residual and a ReLU when asked for, with the
+/// convolution's result nowhere in memory. x (..., K), W (C, K) or (C, 1, 1, K), residual and result (...,
+/// C); all else as in batch_norm, with which it agrees but for rounding (above: how much). Keeps x, and the
+/// result where it ends with a ReLU. Throws ShapeError on extents that differ and on a single value per
+/// channel in training, ArgumentError on options that are not there: a communicator, a ceiling.
+template <Scalar T>
+Tensor<T> folded_pointwise_norm(const Tensor<T>& x, const Tensor<T>& weight,
+                                const Tensor<accum_t<T>>& norm_weight, const Tensor<accum_t<T>>& norm_bias,
+                                const Tensor<accum_t<T>>& running_mean, const Tensor<accum_t<T>>& running_var,
+                                const BatchNormOptions& options = {},
+                                const Tensor<T>& residual = Tensor<T>{}) {
+  using A = accum_t<T>;
+  constexpr const char* name = "folded_pointwise_norm";
+  require((weight.rank() == 2 || (weight.rank() == 4 && weight.dim(1) == 1 && weight.dim(2) == 1)) &&
+              weight.size() > 0,
+          name, ": weight has shape ", weight.shape(), "; (O, I) or (O, 1, 1, I), all positive, is needed");
+  const Index in = weight.dim(-1), out = weight.dim(0);
+  require(x.rank() >= 2 && x.dim(-1) == in, name, ": weight ", weight.shape(), " expects ", in,
+          " input channels, input has shape ", x.shape());
+  const Index rows = x.size() / in;
+  const Shape shape = x.shape().with(-1, out);
+  const auto check = [&](const char* argument, const Tensor<A>& t) {
+    require(!t.defined() || t.shape() == Shape{out}, name, ": ", argument, " has shape ", t.shape(),
+            ", but weight ", weight.shape(), " has ", out, " output channels");
+  };
+  check("the norm's weight", norm_weight), check("the norm's bias", norm_bias),
+      check("running_mean", running_mean), check("running_var", running_var);
+  require(!residual.defined() || residual.shape() == shape, name, ": residual has shape ", residual.shape(),
+          ", but the result has shape ", shape, "; they must agree");
+  require<ArgumentError>(running_mean.defined() == running_var.defined(), name,
+                         ": one of running_mean and running_var is missing; give both or none");
+  require<ArgumentError>(options.training || running_mean.defined(), name,
+                         ": the running statistics are missing; only training works without them");
+  require<ArgumentError>(!options.communicator && !std::isfinite(options.ceiling), name,
+                         ": statistics over several processes and ceilings are for batch_norm");
+  require(!options.training || rows > 1, name, ": x has shape ", x.shape(),
+          ", but training expects more than 1 value per channel");
+
+  const bool training = options.training, relu = options.relu;
+  constexpr GemmBatch one{.count = 1, .stride_a = 0, .stride_b = 0, .stride_c = 0};
+  Tensor<T> z(shape, x.device()), scaled({out, in}, x.device());
+  detail::FoldedNorm<A> f;
+  {
+    const NoGrad off;
+    f.weight = converted<A>(weight.alias({out, in}));
+    Tensor<A> variance = running_var;
+    if (training) {
+      f.x_mean = Tensor<A>({in}, x.device());
+      const Tensor<A> covariance({in, in}, x.device());
+      on(x.device(), [&](auto device) {
+        kernels::covariance(device, x.data(), rows, in, f.x_mean.data(), covariance.data());
+      });
+      f.spread = matmul(f.weight, covariance);
+      f.mean = detail::times_vector(f.weight, f.x_mean);
+      variance = gram::relu(detail::row_dots(f.spread, f.weight));
+      if (running_mean.defined() && !recomputing())
+        on(x.device(), [&](auto device) {
+          kernels::batch_norm_running(device, f.mean.data(), variance.data(), kernels::BatchNormRows{rows},
+                                      out, options.momentum, running_mean.data(), running_var.data());
+        });
+    } else {
+      f.mean = running_mean.clone();
+    }
+    f.rstd = div(full<A>({out}, A(1), x.device()), sqrt(add(variance, options.epsilon)));
+    f.scale = norm_weight.defined() ? mul(norm_weight.detach(), f.rstd) : f.rstd;
+    const Tensor<A> wide = mul(f.weight, detail::as_column(f.scale));
+    scaled = converted<T>(wide);
+    const Tensor<A> moved =
+        training ? detail::times_vector(converted<A>(scaled), f.x_mean) : mul(f.mean, f.scale);
+    const Tensor<T> shift = converted<T>(norm_bias.defined() ? sub(norm_bias.detach(), moved) : neg(moved));
+    on(x.device(), [&](auto device) {
+      kernels::gemm_batched(
+          device, one, {rows, out, in}, x.data(), in, false, scaled.data(), in, true, z.data(), out,
+          {.bias = shift.data(), .relu = relu, .residual = residual.data(), .base = z.data()});
+    });
+  }
+
+  return record(
+      name, z, {x, weight, norm_weight, norm_bias, residual},
+      [=, x = x.detach(), z = relu ? z : Tensor<T>{}, dx = x.gradient(), dw = weight.gradient(),
+       dg = norm_weight.gradient(), db = norm_bias.gradient(),
+       dresidual = residual.gradient()](const Tensor<T>& dz) {
+        const NoGrad off;
+        const Device at = dz.device();
+        // G and its sums, in the pass that a norm makes over its gradient.
+        const Tensor<T> G = !z.defined() || dz.sole_owner() ? dz : Tensor<T>(dz.shape(), at);
+        const Tensor<A> sums({out}, at);
+        on(at, [&](auto device) {
+          kernels::batch_norm_grad(
+              device,
+              kernels::BatchNormArguments<T>{z.defined() ? z.data() : dz.data(), rows, out, f.mean.data(),
+                                             f.rstd.data(), nullptr, nullptr, 1},
+              kernels::BatchNormGradients<T>{
+                  .dy = dz.data(),
+                  .mask = z.defined() ? kernels::BatchNormMask::y : kernels::BatchNormMask::none,
+                  .y = z.data(),
+                  .training = false,
+                  .dx = {},
+                  .dresidual = z.defined() ? GradientSink<T>{G.data(), false} : GradientSink<T>{},
+                  .dweight = {},
+                  .dbias = {sums.data(), false}});
+        });
+        Tensor<A> slope;  // dg, and what moves with it: through the statistics the gradient of x, too
+        if (dw || dg || (dx && training)) {
+          Tensor<A> P({out, in}, at);
+          on(at, [&](auto device) {
+            kernels::gemm_wide(device, {out, in, rows}, G.data(), out, true, x.data(), in, false, P.data(),
+                               in);
+          });
+          if (training) P = sub(P, mul(detail::as_column(sums), f.x_mean));
+          slope = detail::row_dots(P, f.weight);
+          if (!training) slope = sub(slope, mul(f.mean, sums));
+          slope = mul(slope, f.rstd);
+          if (dw) {
+            if (training) P = sub(P, mul(detail::as_column(mul(f.rstd, slope)), f.spread));
+            dw.add(converted<T>(mul(P, detail::as_column(f.scale))).alias(dw.shape()));
+          }
+          if (dg) dg.add(slope);
+        }
+        if (db) db.add(sums);
+        if (GradientSink<T> sink = dx.sink()) {
+          if (training) {
+            const double share = 1 / static_cast<double>(rows);
+            const Tensor<A> d = mul(mul(mul(f.scale, f.rstd), slope), -share);
+            const Tensor<T> M =
+                converted<T>(matmul(f.weight, mul(f.weight, detail::as_column(d)), {.transpose_a = true}));
+            const Tensor<A> e = neg(add(mul(d, f.mean), mul(mul(f.scale, sums), share)));
+            const Tensor<T> u = converted<T>(matmul(reshape(e, {1, -1}), f.weight));
+            on(at, [&](auto device) {
+              kernels::gemm_batched(device, one, {rows, in, in}, x.data(), in, false, M.data(), in, false,
+                                    sink.data, in, {.bias = u.data(), .add = sink.add});
+            });
+            sink.add = true;
+          }
+          on(at, [&](auto device) {
+            kernels::gemm_batched(device, one, {rows, in, out}, G.data(), out, false, scaled.data(), in,
+                                  false, sink.data, in, {.add = sink.add});
+          });
+        }
+        dresidual.add(G);
+      });
+}
+
+}  // namespace gram
