@@ -67,6 +67,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"sgd", "adamw"}));
   bench->add_option("--batch", a.batch, "images in a batch")->check(CLI::Range(1, 1000000));
   bench->add_option("--seconds", a.seconds, "measure at least this long")->check(CLI::Range(1e-3, 1e5));
+  bench->add_flag("--fold-norms", a.fold_norms,
+                  "train: batch norms take in the 1x1 convolutions in front of them");
   bench->add_flag_callback(
       "--no-graph", [&] { a.graphs = false; }, "on a GPU: start every operation of every step by itself");
   bench->add_flag("--latency", a.latency,

@@ -21,7 +21,7 @@ struct Arguments {
   std::string mode = "infer", optimizer = "adamw";
   gram::Index batch = 8;
   double seconds = 3;
-  bool graphs = true, latency = false;
+  bool fold_norms = false, graphs = true, latency = false;
 };
 
 void list_models(const Arguments& arguments);

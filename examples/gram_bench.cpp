@@ -73,6 +73,7 @@ void bench(const Arguments& a, Device device) {
   const models::Info info = model.info();
   move_to(model, device);
   training ? train(model) : fuse_for_inference(model);
+  fold_batch_norms(model, a.fold_norms);
   const Tensor<T> x = converted<T>(randn<float>({a.batch, info.size.h, info.size.w, 3}, 1)).to(device);
   const auto labels = generate<std::int64_t>({a.batch}, [&](Index i) { return i % info.classes; }).to(device);
   AnyOptimizer<T> optimizer =
@@ -113,6 +114,7 @@ void bench(const Arguments& a, Device device) {
            {"classes", info.classes},
            {"device", gpu ? cuda::runtime->description(device.index()) : "cpu"},
            {"precision", a.precision},
+           {"fold_norms", a.fold_norms},
            {"graph", static_cast<bool>(graph)},
            {"threads", threads()},
            {"isa", isa_name(isa())},

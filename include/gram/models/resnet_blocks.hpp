@@ -99,7 +99,7 @@ struct Bottleneck {
     Tensor<T> y = bn2.relu(conv2, bn1.relu(conv1, x));
     if (se) y = (*se)(y);
     const Tensor<T> residual = downsample ? (*downsample)(x) : x;
-    if (drop_path && drop_path->mode.training) return relu(add((*drop_path)(bn3(conv3(y))), residual));
+    if (drop_path && drop_path->mode.training) return relu(add((*drop_path)(bn3(conv3, y)), residual));
     return bn3.relu(conv3, y, residual);
   }
   void visit(auto&& parts) {

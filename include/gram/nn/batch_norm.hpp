@@ -4,6 +4,7 @@
 #include "gram/ops/activation.hpp"
 #include "gram/ops/arithmetic.hpp"
 #include "gram/ops/batch_norm.hpp"
+#include "gram/ops/folded_pointwise_norm.hpp"
 #include "gram/tensor/create.hpp"
 
 namespace gram {
@@ -45,7 +46,8 @@ struct BatchNorm2d {
     return apply(x, Tensor<T>{}, true, 6);
   }
 
-  /// The same on layer(x). After fuse_for_inference(), a convolution computes all of it in one pass.
+  /// The same on layer(x). After fuse_for_inference(), a convolution computes all of it in one pass; after
+  /// fold_batch_norms(), a 1x1 convolution in training.
   template <LayerOn<T> Layer>
   Tensor<T> operator()(Layer& layer, const Tensor<T>& x, const Tensor<T>& residual = {}) const {
     return apply(layer, x, residual, false);
@@ -89,6 +91,16 @@ struct BatchNorm2d {
       if (!mode.training && layer.prepared()) {
         const Tensor<T> y = layer.inference(x, this, residual, with_relu);
         log(y.shape());
+        return y;
+      }
+    if constexpr (requires { layer.folds(x); })
+      if (mode.training && mode.folded && !mode.communicator && layer.folds(x)) {
+        const Tensor<T> y = located(layer.weight, [&] {
+          return folded_pointwise_norm(
+              x, layer.weight, weight, bias, running_mean, running_var,
+              {.training = true, .momentum = momentum, .epsilon = epsilon, .relu = with_relu}, residual);
+        });
+        layer.log(x, y), log(y.shape());
         return y;
       }
     return apply(layer(x), residual, with_relu);

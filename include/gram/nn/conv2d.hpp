@@ -47,12 +47,14 @@ struct Conv2d {
     log(x, y);
     return y;
   }
-  void visit(auto&& parts) { parts("weight", weight), parts("bias", bias); }
-
-  Parameter<T> weight, bias;
-  Conv2dOptions options;
-
- private:
+  /// Whether a batch norm in training should compute this, too: a plain 1x1 convolution, where that saves
+  /// time.
+  bool folds(const Tensor<T>& x) const {
+    return x.rank() == 4 && weight.dim(1) == 1 && weight.dim(2) == 1 && options.stride == Pair(1) &&
+           options.padding == Pair(0) && options.groups == 1 && !bias.defined() &&
+           folding_pays(x.shape().product(0, 3), weight.dim(3), weight.dim(0));
+  }
+  /// Writes a call into the open log, if any.
   void log(const Tensor<T>& x, const Tensor<T>& y) const {
     if (CallLog* calls = CallLog::open())
       calls->add({.path = layer_path(weight.name),
@@ -63,6 +65,10 @@ struct Conv2d {
                   .products = y.size() * weight.shape().product(1, 4),
                   .executed = conv2d_products(x, weight, options, prepared())});
   }
+  void visit(auto&& parts) { parts("weight", weight), parts("bias", bias); }
+
+  Parameter<T> weight, bias;
+  Conv2dOptions options;
 };
 
 }  // namespace gram

@@ -124,6 +124,11 @@ inline void share_statistics_listed(const std::vector<NamedPart>& parts, Communi
     if constexpr (std::is_same_v<Part, Mode>) part.communicator = communicator;
   });
 }
+inline void fold_listed(const std::vector<NamedPart>& parts, bool on) {
+  for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
+    if constexpr (std::is_same_v<Part, Mode>) part.folded = on;
+  });
+}
 inline void zero_grad_listed(const std::vector<NamedPart>& parts) {
   for_each_listed(parts, []<class Part>(const std::string&, Part& part) {
     if constexpr (is_parameter<Part>) part.zero_grad();
@@ -172,6 +177,15 @@ void eval(Model& model) {
 template <class Model>
 void share_batch_statistics(Model& model, Communicator* communicator) {
   detail::share_statistics_listed(parts_of(model), communicator);
+}
+
+/// Batch norms in training take in the 1x1 convolutions in front of them where that saves time
+/// (folding_pays()): the convolution's result is neither written nor kept for the backward pass. What is
+/// computed is the same but for rounding; ops/folded_pointwise_norm.hpp tells how exact it is and what it
+/// costs. Norms with statistics over several processes stay as they are.
+template <class Model>
+void fold_batch_norms(Model& model, bool on = true) {
+  detail::fold_listed(parts_of(model), on);
 }
 
 /// Evaluation as fast as it goes: from the first call on without gradients (NoGrad), batch norms are folded

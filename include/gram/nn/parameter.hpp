@@ -62,7 +62,8 @@ struct Buffer : Tensor<T> {
 struct Mode {
   bool training = true;
   Communicator* communicator =
-      nullptr;  ///< batch statistics are those of all its processes; null: of this one
+      nullptr;          ///< batch statistics are those of all its processes; null: of this one
+  bool folded = false;  ///< batch norms in training take 1x1 convolutions in: fold_batch_norms()
 };
 
 }  // namespace gram
