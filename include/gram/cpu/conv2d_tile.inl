@@ -38,6 +38,15 @@ inline constexpr int pixel_rows = GRAM_BYTES == 64 ? (V == 4   ? 6
                                                                : 12);
 inline constexpr int pixel_vectors = GRAM_BYTES == 64 ? 4 : 3;
 
+/// Stores columns [skip, count) of a tile, sum (rows, stride). Not inlined: its code would be repeated for
+/// every tile.
+template <class T>
+GRAM_KERNEL __attribute__((noinline)) void pixel_store(const T* sum, Index stride, Index rows, T* c,
+                                                       Index ldc, Index skip, Index count, bool add) {
+  for (Index i = 0; i < rows; ++i, sum += stride, c += ldc)
+    for (Index j = skip; j < stride && j < count; ++j) c[j] = add ? c[j] + sum[j] : sum[j];
+}
+
 /// Columns [skip, count) of one tile. The last tile of a row of tiles starts early to end with the last
 /// column, so it computes some columns twice; they are not stored again.
 template <int V, class T>
@@ -59,23 +68,19 @@ GRAM_KERNEL void pixel_tile(const PixelProduct<T>& s, const T* dy, const T* x, I
       }
     }
   }
+  constexpr Index width = V * lanes<T>;
+  if (skip == 0 && count >= width && rows >= R && !add) {
 #pragma GCC unroll 12
-  for (int i = 0; i < R; ++i, c += ldc) {
-    if (i >= rows) break;
+    for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < V; ++j) {
-      const Index begin = j ? 0 : skip, n = count - j * lanes<T>;
-      if (begin == 0 && n >= lanes<T>) {
-        store(c + j * lanes<T>, add ? load(c + j * lanes<T>) + sum[i][j] : sum[i][j]);
-        continue;
-      }
-      T values[lanes<T>];
-      store(values, sum[i][j]);
-      for (Index k = begin; k < lanes<T> && k < n; ++k) {
-        T& to = c[j * lanes<T> + k];
-        to = add ? to + values[k] : values[k];
-      }
-    }
+      for (int j = 0; j < V; ++j) store(c + i * ldc + j * lanes<T>, sum[i][j]);
+  } else {
+    T copy[R * width];
+#pragma GCC unroll 12
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < V; ++j) store(copy + i * width + j * lanes<T>, sum[i][j]);
+    pixel_store(copy, width, rows < R ? rows : R, c, ldc, skip, count, add);
   }
 }
 

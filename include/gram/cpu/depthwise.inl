@@ -6,22 +6,31 @@ inline constexpr int depthwise_pixels = 8;
 /// Taps of the weight gradient side by side; also a whole 3x3 kernel.
 inline constexpr int depthwise_taps = 9;
 
-/// Finishes and stores the sums of neighbouring pixels, those inside the row; the bias is in them.
+/// Finishes and stores sums of neighbouring pixels, sum (pixels, lanes). Not inlined: its code would be
+/// repeated for every size of kernel.
+template <class T>
+GRAM_KERNEL __attribute__((noinline)) void depthwise_finish(const T* sum, Index pixels, T* y, Index y_step,
+                                                            Index n, const TileEpilogue<T>& e) {
+  const bool whole = n >= lanes<T>;
+  for (Index q = 0; q < pixels; ++q, sum += lanes<T>, y += y_step) {
+    vec<T> v = load(sum);
+    if (e.residual) v += whole ? load(e.residual + (y - e.base)) : load(e.residual + (y - e.base), n);
+    if (e.add) v += whole ? load(y) : load(y, n);
+    if (e.relu) v = max(vec<T>{}, v);
+    whole ? store(y, v) : store(y, v, n);
+  }
+}
+/// The same from registers; the bias is in the sums.
 template <class T>
 GRAM_INLINE void depthwise_store(const vec<T> (&sum)[depthwise_pixels], Index pixels, T* y, Index y_step,
                                  Index n, const TileEpilogue<T>& e) {
+  const bool plain = pixels >= depthwise_pixels && n >= lanes<T> && !e.residual && !e.add && !e.relu;
+  T copy[depthwise_pixels * lanes<T>];
+  T* const to = plain ? y : copy;
+  const Index step = plain ? y_step : lanes<T>;
 #pragma GCC unroll 8
-  for (int q = 0; q < depthwise_pixels; ++q, y += y_step) {
-    if (q >= pixels) break;
-    vec<T> v = sum[q];
-    if (e.residual) {
-      const T* r = e.residual + (y - e.base);
-      v += n >= lanes<T> ? load(r) : load(r, n);
-    }
-    if (e.add) v += n >= lanes<T> ? load(y) : load(y, n);
-    if (e.relu) v = max(vec<T>{}, v);
-    n >= lanes<T> ? store(y, v) : store(y, v, n);
-  }
+  for (int q = 0; q < depthwise_pixels; ++q) store(to + q * step, sum[q]);
+  if (!plain) depthwise_finish(copy, pixels < depthwise_pixels ? pixels : depthwise_pixels, y, y_step, n, e);
 }
 
 /// Any taps at any distance.
