@@ -76,8 +76,7 @@ TEST_CASE("a tile is the product of rounded rows with taps and a rounded panel")
   test::for_each_isa([] {
     const auto& tile = cpu::pair_tile_table<bf16>();
     for (Index columns = 1; columns <= tile.width; columns += columns < 9 ? 1 : 5)
-      for (const Index tall = tile.height(100, columns);
-           const Index rows : {Index{1}, Index{3}, Index{4}, tall - 1, tall})
+      for (const Index rows : {Index{1}, tile.height(1, columns) - 1, tile.height(1, columns)})
         for (const bool in_lanes : {false, true})
           for (const bool add : {false, true}) {
             const Index taps = 2, depth = 6, pairs = depth / 2, w = round_up(columns, tile.lanes);
@@ -95,7 +94,7 @@ TEST_CASE("a tile is the product of rounded rows with taps and a rounded panel")
             const Index offsets[] = {0, pairs * step};
             std::vector<const Pair16*> from;
             std::vector<float*> to;
-            for (Index r = 0; r < tile.height(rows, columns); ++r)
+            for (Index r = 0; r < tile.height(1, columns); ++r)
               from.push_back(left.data() + std::min(r, rows - 1) * row);
             for (Index r = 0; r < rows; ++r) to.push_back(c.data() + r * (columns + 1));
             const cpu::TileEpilogue<float> e{rows % 2 ? bias.data() : nullptr, add, rows % 3 == 0};

@@ -57,13 +57,12 @@ template <class Ahead>
 void multiply_pair_panel(const PairTileTable<bf16>& tile, Index m, Index columns, Index pairs,
                          const PairRows& a, const Pair16* panel, Ahead&& ahead, float* c, Index ldc,
                          const TileEpilogue<float>& e) {
-  const Index offset = 0;
+  const Index step = tile.height(m, columns), offset = 0;
   const Pair16* from[PairTileTable<bf16>::max_rows];
   float* to[PairTileTable<bf16>::max_rows];
-  for (Index i = 0, height; i < m; i += height) {
-    height = tile.height(m - i, columns);
-    const Index rows = std::min(height, m - i);
-    for (Index r = 0; r < height; ++r) {
+  for (Index i = 0; i < m; i += step) {
+    const Index rows = std::min(step, m - i);
+    for (Index r = 0; r < step; ++r) {
       const Index row = i + std::min(r, rows - 1);
       from[r] = a.data + row * a.row;
       to[r] = c + row * ldc;

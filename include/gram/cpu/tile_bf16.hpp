@@ -25,17 +25,18 @@ namespace gram::cpu {
 /// The kernels of one instruction set. T is what operands are rounded to: bf16.
 template <class T>
 struct PairTileTable {
-  /// As TileTable::max_rows and height().
+  /// Rows of the tallest tile, and of the next over a panel of `columns` <= width columns. (There are no low
+  /// tiles for the end of a matrix.)
   static constexpr Index max_rows = TileTable<float>::max_rows;
-  Index height(Index left, Index columns) const { return tile_height(left, 2 * columns <= width); }
+  Index height(Index, Index columns) const { return 2 * columns <= width ? 12 : 6; }
 
   Index lanes;  ///< words of a vector
   Index width;  ///< columns of a full panel, a multiple of lanes
 
   /// c[r][j] = epilogue(sum over t < taps, x < pairs of the products of word a[r][offsets[t] + x * step] and
-  /// word (t * pairs + x) * w + j of the panel), w = round_up(columns, lanes), for r < rows, j < columns. Of
-  /// a, height(rows, columns) pointers must be readable: repeat the last one. In each step the first lines of
-  /// two rows of `ahead` are brought to the L2 cache.
+  /// word (t * pairs + x) * w + j of the panel), w = round_up(columns, lanes), for r < rows, j < columns. a
+  /// has height(rows, columns) readable pointers whatever `rows` is: repeat the last one. In each step
+  /// the first lines of two rows of `ahead` are brought to the L2 cache.
   void (*product)(Index taps, const Index* offsets, Index pairs, Index step, const Pair16* const* a,
                   const Pair16* panel, const TileRows<float>& ahead, Index rows, float* const* c,
                   Index columns, const TileEpilogue<float>& epilogue);

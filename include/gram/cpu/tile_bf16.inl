@@ -35,9 +35,17 @@ template <class T>
 GRAM_KERNEL void pair_product(Index taps, const Index* offsets, Index pairs, Index step,
                               const Pair16* const* a, const Pair16* panel, const TileRows<float>& ahead,
                               Index rows, float* const* c, Index columns, const TileEpilogue<float>& e) {
-  choose_tile<float>(rows, columns, [&]<int R, int V>() {
-    pair_product_tile<R, V>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
-  });
+  constexpr int few = tile_vectors == 4 ? 12 : 6;
+  constexpr Index vector = lanes<float>;
+  if (columns <= vector)
+    return pair_product_tile<12, 1>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
+  if (columns <= 2 * vector)
+    return pair_product_tile<few, 2>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
+  if constexpr (tile_vectors == 4) {
+    if (columns <= 3 * vector)
+      return pair_product_tile<6, 3>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
+    pair_product_tile<6, 4>(taps, offsets, pairs, step, a, panel, ahead, rows, c, columns, e);
+  }
 }
 
 template <class T>
