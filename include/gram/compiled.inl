@@ -184,11 +184,12 @@ GRAM_TEMPLATE struct GramianHead<GRAM_SCALAR>;
 GRAM_TEMPLATE struct GramianHeads<GRAM_SCALAR>;
 GRAM_TEMPLATE struct ClassifierHeads<GRAM_SCALAR>;
 
-#define GRAM_NETWORK(Network)                                 \
-  GRAM_TEMPLATE struct Network<GRAM_SCALAR>;                  \
-  GRAM_TEMPLATE Index parameter_count(Network<GRAM_SCALAR>&); \
-  GRAM_TEMPLATE void train(Network<GRAM_SCALAR>&, bool);      \
-  GRAM_TEMPLATE void eval(Network<GRAM_SCALAR>&);             \
+#define GRAM_NETWORK(Network)                                           \
+  GRAM_TEMPLATE struct Network<GRAM_SCALAR>;                            \
+  GRAM_TEMPLATE Index parameter_count(Network<GRAM_SCALAR>&);           \
+  GRAM_TEMPLATE void train(Network<GRAM_SCALAR>&, bool);                \
+  GRAM_TEMPLATE void eval(Network<GRAM_SCALAR>&);                       \
+  GRAM_TEMPLATE std::vector<NamedPart> parts_of(Network<GRAM_SCALAR>&); \
   GRAM_TEMPLATE ParameterList<GRAM_SCALAR> named_parameters<GRAM_SCALAR>(Network<GRAM_SCALAR>&);
 GRAM_NETWORK(CifarResNet)
 GRAM_NETWORK(GaCifar)
@@ -200,9 +201,13 @@ GRAM_NETWORK(GaVit)
 GRAM_TEMPLATE models::Model<GRAM_SCALAR> models::create(const std::string&, const models::CreateOptions&,
                                                         Rng&);
 
-// optim, data
+// optim, data, io
 GRAM_TEMPLATE class Sgd<GRAM_SCALAR>;
 GRAM_TEMPLATE class AdamW<GRAM_SCALAR>;
 GRAM_TEMPLATE class Loader<GRAM_SCALAR>;
+GRAM_TEMPLATE void detail::save_state(PartList<GRAM_SCALAR>, const Optimizer<GRAM_SCALAR>&, Index,
+                                      const std::string&, const TrainingSettings&);
+GRAM_TEMPLATE Index detail::load_state(PartList<GRAM_SCALAR>, const Optimizer<GRAM_SCALAR>&,
+                                       const std::string&, const TrainingSettings&);
 
 }  // namespace gram

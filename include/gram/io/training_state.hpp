@@ -40,39 +40,30 @@ inline void require_settings(const SafeTensors& file, const TrainingSettings& se
                      ": the state of a training with other settings: ", different);
 }
 
-}  // namespace detail
-
-/// Writes the state of a training whose first `epochs` epochs are done. Throws FileError when the file cannot
-/// be written; the old one stays.
-template <Scalar T, class Model>
-void save_training_state(Model& model, const Optimizer<T>& optimizer, Index epochs, const std::string& path,
-                         const TrainingSettings& settings = {}) {
+template <Scalar T>
+void save_state(PartList<T> model, const Optimizer<T>& optimizer, Index epochs, const std::string& path,
+                const TrainingSettings& settings) {
   SafeTensorsWriter writer;
   for (const auto& [name, value] : settings) writer.metadata.insert_or_assign(name, value);
-  detail::for_each_weight(model, [&]<class P>(const std::string& name, Tensor<P>& part, Layout layout) {
+  for_each_weight(model, [&]<class P>(const std::string& name, Tensor<P>& part, Layout layout) {
     writer.add(name, to_file_layout(part.to(Device::cpu()), layout));
   });
   const OptimizerState<T> state = optimizer.state();
   for (const auto& [name, values] : state.tensors) writer.add("optimizer." + name, values);
   for (const auto& [name, count] : state.steps) writer.add("optimizer." + name, count);
-  detail::for_each_source(
-      model, [&](const std::string& name, const Rng& rng) { writer.add(name, detail::place_of(rng)); });
+  for_each_source(model, [&](const std::string& name, const Rng& rng) { writer.add(name, place_of(rng)); });
   writer.add("training.epochs", full<std::int64_t>({}, epochs));
   writer.write(path);
 }
 
-/// Puts a model and its optimiser into the state that save_training_state() wrote, to the bit, on whatever
-/// device they are, and returns how many epochs are done. Both must be what they were: the same network in
-/// the same precision, the same kind of optimiser; all of `settings` must be in the file as well. Throws
-/// FileError, naming what does not fit, before anything is changed.
-template <Scalar T, class Model>
-Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std::string& path,
-                          const TrainingSettings& settings = {}) {
+template <Scalar T>
+Index load_state(PartList<T> model, const Optimizer<T>& optimizer, const std::string& path,
+                 const TrainingSettings& settings) {
   const SafeTensors file = SafeTensors::read(path);
   require<FileError>(file.contains("training.epochs"), printable(path),
                      ": not the state of a training; weights alone do not say how to go on");
-  detail::require_settings(file, settings);
-  detail::PendingLoad load = detail::pending_load(model, file, {.strict = false, .strip = {}});
+  require_settings(file, settings);
+  PendingLoad load = pending_load(model, file, {.strict = false, .strip = {}});
   std::set<std::string> used;
   const auto read = [&]<Element E>(const std::string& name, const Shape& expected) -> Tensor<E> {
     used.insert(name);
@@ -92,7 +83,7 @@ Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std
   const OptimizerState<T> state = optimizer.state();
   for (const auto& [name, values] : state.tensors) restore(name, values);
   for (const auto& [name, count] : state.steps) restore(name, count);
-  detail::for_each_source(model, [&](const std::string& name, Rng& rng) {
+  for_each_source(model, [&](const std::string& name, Rng& rng) {
     const auto place = read.template operator()<std::int64_t>(name, {2});
     if (place.defined())
       load.copies.push_back([place, &rng] {
@@ -107,6 +98,26 @@ Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std
   require<FileError>(epochs.item() >= 0, printable(path), ": ", epochs.item(), " epochs are done");
   load.commit();
   return epochs.item();
+}
+
+}  // namespace detail
+
+/// Writes the state of a training whose first `epochs` epochs are done. Throws FileError when the file cannot
+/// be written; the old one stays.
+template <Scalar T, class Model>
+void save_training_state(Model& model, const Optimizer<T>& optimizer, Index epochs, const std::string& path,
+                         const TrainingSettings& settings = {}) {
+  detail::save_state(PartList<T>{parts_of(model)}, optimizer, epochs, path, settings);
+}
+
+/// Puts a model and its optimiser into the state that save_training_state() wrote, to the bit, on whatever
+/// device they are, and returns how many epochs are done. Both must be what they were: the same network in
+/// the same precision, the same kind of optimiser; all of `settings` must be in the file as well. Throws
+/// FileError, naming what does not fit, before anything is changed.
+template <Scalar T, class Model>
+Index load_training_state(Model& model, const Optimizer<T>& optimizer, const std::string& path,
+                          const TrainingSettings& settings = {}) {
+  return detail::load_state(PartList<T>{parts_of(model)}, optimizer, path, settings);
 }
 
 /// The weights alone, for those who do not train on: load_weights(model, path, {.rename = weights_of_state}).

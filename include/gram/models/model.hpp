@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <memory>
-#include <variant>
 #include <vector>
 
 #include "gram/core/pair.hpp"
@@ -25,9 +24,7 @@ class Model {
   template <class Network>
   Model(Info about, Network network) : info_(std::move(about)) {
     auto holder = std::make_unique<Holder<Network>>(std::move(network));
-    for_each_part(holder->network, [&](const std::string& name, auto& part) {
-      parts_.push_back({name, &part});
-    });
+    parts_.parts = parts_of(holder->network);
     network_ = std::move(holder);
   }
 
@@ -38,8 +35,7 @@ class Model {
   }
   const Info& info() const { return info_; }
   void visit(auto&& parts) {
-    for (const Part& part : parts_)
-      std::visit([&](auto* pointer) { parts(part.name, *pointer); }, part.pointer);
+    for_each_part(parts_, parts);
   }
 
  private:
@@ -53,18 +49,9 @@ class Model {
     std::vector<Tensor<T>> forward(const Tensor<T>& x) override { return network(x); }
     Network network;
   };
-  /// Norms have parameters of another type in bf16 networks.
-  using Pointer = std::conditional_t<
-      std::same_as<T, accum_t<T>>, std::variant<Parameter<T>*, Buffer<T>*, Mode*, Rng*>,
-      std::variant<Parameter<T>*, Parameter<accum_t<T>>*, Buffer<T>*, Buffer<accum_t<T>>*, Mode*, Rng*>>;
-  struct Part {
-    std::string name;
-    Pointer pointer;
-  };
-
   Info info_;
   std::unique_ptr<Base> network_;
-  std::vector<Part> parts_;
+  PartList<T> parts_;
 };
 
 }  // namespace gram::models

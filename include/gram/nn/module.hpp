@@ -95,6 +95,30 @@ std::vector<NamedPart> parts_of(Model& model) {
   return all;
 }
 
+/// All parts of a model of T. What is done with such a list is compiled once for all models of T, and with
+/// gram::compiled not at all.
+template <Scalar T>
+struct PartList {
+  std::vector<NamedPart> parts;
+};
+template <Scalar T, class F>
+void for_each_part(PartList<T>& list, F&& f) {
+  for (const NamedPart& named : list.parts)
+    std::visit(
+        [&]<class Part>(Part* part) {
+          constexpr bool of_model = std::is_same_v<Part, Mode> || std::is_same_v<Part, Rng> ||
+                                    std::is_same_v<Part, Parameter<T>> || std::is_same_v<Part, Buffer<T>> ||
+                                    std::is_same_v<Part, Parameter<accum_t<T>>> ||
+                                    std::is_same_v<Part, Buffer<accum_t<T>>>;
+          if constexpr (of_model) f(named.name, *part);
+        },
+        named.part);
+}
+template <Scalar T>
+std::vector<NamedPart> parts_of(PartList<T>& list) {
+  return list.parts;
+}
+
 namespace detail {
 
 template <class Part>
@@ -150,6 +174,24 @@ inline Index count_listed(const std::vector<NamedPart>& parts) {
     if constexpr (is_parameter<Part>) count += part.size();
   });
   return count;
+}
+inline Device device_listed(const std::vector<NamedPart>& parts) {
+  Device device = Device::cpu();
+  for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
+    if constexpr (is_parameter<Part>) device = part.device();
+  });
+  return device;
+}
+template <class List>  // a template, so that programs which move nothing do not compile it
+void move_listed(const List& parts, Device device) {
+  for_each_listed(parts, [&]<class Part>(const std::string& name, Part& part) {
+    if constexpr (is_parameter<Part>) {
+      part.assign(part.detach().to(device));
+    } else if constexpr (is_tensor<Part>) {
+      part = Part(part.to(device));
+      part.name = name;
+    }
+  });
 }
 
 }  // namespace detail
@@ -218,20 +260,13 @@ Index parameter_count(Model& model) {
 /// Where the parameters of a model are; the CPU for one that has none.
 template <class Model>
 Device device_of(Model& model) {
-  Device device = Device::cpu();
-  for_each_parameter(model, [&](const std::string&, const auto& parameter) { device = parameter.device(); });
-  return device;
+  return detail::device_listed(parts_of(model));
 }
 
 /// Moves all parameters and buffers to a device; gradients are dropped.
 template <class Model>
 void move_to(Model& model, Device device) {
-  for_each_parameter(
-      model, [&](const std::string&, auto& parameter) { parameter.assign(parameter.detach().to(device)); });
-  for_each_buffer(model, [&]<class B>(const std::string& name, B& buffer) {
-    buffer = B(buffer.to(device));
-    buffer.name = name;
-  });
+  detail::move_listed(parts_of(model), device);
 }
 
 }  // namespace gram

@@ -54,7 +54,8 @@ class ParameterList {
 template <Scalar T, class Model>
 ParameterList<T> named_parameters(Model& model) {
   ParameterList<T> list;
-  for_each_parameter(model, [&]<Scalar P>(const std::string& name, const Parameter<P>& parameter) {
+  PartList<T> parts{parts_of(model)};
+  for_each_parameter(parts, [&]<Scalar P>(const std::string& name, const Parameter<P>& parameter) {
     if (parameter.requires_grad()) list.add(NamedParameter<P>{name, parameter});
   });
   return list;
