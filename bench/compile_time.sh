@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Seconds to compile: all headers with an empty main; the README's training program, a GA-ResNet, from headers alone; the
-# same against gram::compiled.
+# Seconds to compile: all headers with an empty main; the GA-ResNet example from headers alone; the same against
+# gram::compiled.
 # Prints the smallest of three runs of each.   compile_time.sh [compiler]
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,6 +24,5 @@ measure() { # label, limit, command
 printf '#include <gram/gram.hpp>\nint main() {}\n' > "$work/empty.cpp"
 $compiler --version | head -n 1
 measure "gram.hpp, empty main" 3 "$compiler $flags -c $work/empty.cpp -o $work/empty.o"
-scripts/extract_code.py README.md "$work/program.cpp"
-measure "the README's program, headers only, -O2" 30 "$compiler $flags -O2 -c $work/program.cpp -o $work/a.o"
-measure "the same with gram::compiled, -O2" 8 "$compiler $flags -O2 -DGRAM_COMPILED -c $work/program.cpp -o $work/b.o"
+measure "train_ga_resnet.cpp, headers only, -O2" 30 "$compiler $flags -O2 -c examples/train_ga_resnet.cpp -o $work/a.o"
+measure "train_ga_resnet.cpp with gram::compiled, -O2" 8 "$compiler $flags -O2 -DGRAM_COMPILED -c examples/train_ga_resnet.cpp -o $work/b.o"

@@ -40,6 +40,17 @@ struct Options {
 /// for.
 Options parse(int argc, char** argv, const char* description, Options defaults);
 
+/// Calls train<T>() for what the network is made of. Networks of bf16 are compiled with gram::cuda alone:
+/// they take as long to compile as those of float, and no other program can use them.
+template <class F>
+void for_network_type(const Options& options, F&& train) {
+#if defined(GRAM_CUDA)
+  if (options.bf16_network()) return train.template operator()<gram::bf16>();
+#endif
+  static_cast<void>(options);
+  train.template operator()<float>();
+}
+
 /// The log that the options ask for, of a training of which some epochs are done.
 gram::CsvLog open_log(const Options& options, gram::Index done);
 

@@ -89,7 +89,7 @@ int main(int argc, char** argv) try {
   if (o.threads) set_threads(o.threads);
   if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
   const Device device = parse_device(o.device);
-  o.bf16_network() ? train_network<bf16>(o, device) : train_network<float>(o, device);
+  examples::for_network_type(o, [&]<class T>() { train_network<T>(o, device); });
 } catch (const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return 1;

@@ -106,7 +106,7 @@ int main(int argc, char** argv) try {
   Device device = parse_device(o.device);
   if (o.device == "cuda") device = Device::cuda(host->rank() % cuda::runtime->devices());
   const std::unique_ptr<Communicator> gpus = among_gpus(device, *host);
-  o.bf16_network() ? train_network<bf16>(o, device, *gpus) : train_network<float>(o, device, *gpus);
+  examples::for_network_type(o, [&]<class T>() { train_network<T>(o, device, *gpus); });
 } catch (const std::exception& error) {
   std::fprintf(stderr, "error: %s\n", error.what());
   return 1;
