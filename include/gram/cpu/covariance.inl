@@ -38,10 +38,8 @@ GRAM_KERNEL void covariance_center(Index rows, Index columns, const T* x, const 
   Index c = 0;
   for (; c + 4 * L <= columns; c += 4 * L)
     center_strip<4, true>(rows, columns, L, x + c, shift + c, d + c, sums + c);
-  for (; c + L <= columns; c += L)
-    center_strip<1, true>(rows, columns, L, x + c, shift + c, d + c, sums + c);
-  if (c < columns)
-    center_strip<1, false>(rows, columns, columns - c, x + c, shift + c, d + c, sums + c);
+  for (; c + L <= columns; c += L) center_strip<1, true>(rows, columns, L, x + c, shift + c, d + c, sums + c);
+  if (c < columns) center_strip<1, false>(rows, columns, columns - c, x + c, shift + c, d + c, sums + c);
 }
 
 template <class T>
