@@ -34,9 +34,7 @@ class Model {
     return network_->forward(x);
   }
   const Info& info() const { return info_; }
-  void visit(auto&& parts) {
-    for_each_part(parts_, parts);
-  }
+  void visit(auto&& parts) { for_each_part(parts_, parts); }
 
  private:
   struct Base {
