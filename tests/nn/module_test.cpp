@@ -47,6 +47,19 @@ TEST_CASE("parts are named by dotted paths, elements of vectors by number, absen
   CHECK(parameter_count(net) == 4 * 6 + 4);
 }
 
+TEST_CASE("a list of parts is walked in the same order, without what a model of its scalar does not have") {
+  Net net;
+  PartList<float> list{parts_of(net)};
+  std::string names;
+  for_each_part(list, [&](const std::string& name, auto&) { names += name + " "; });
+  CHECK(
+      names ==
+      "stem.weight stem.mode blocks.0.weight blocks.0.mode blocks.1.weight blocks.1.mode rng ");  // no double
+  for_each_parameter(list, [](const std::string&, auto& parameter) { parameter.name = "seen"; });
+  CHECK(net.blocks[1].weight.name == "seen");
+  CHECK(parts_of(list).size() == parts_of(net).size());
+}
+
 TEST_CASE("train, eval, freeze and zero_grad reach every part") {
   Net net;
   eval(net);
