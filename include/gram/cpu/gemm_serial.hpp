@@ -37,6 +37,8 @@ template <class T>
 void gemm_panel(const TileTable<T>& tile, Index m, Index columns, Index k, const T* a, Index lda,
                 const T* panel, T* c, Index ldc, const TileEpilogue<T>& e) {
   const Index offset = 0;
+  // With few columns a tile is done before the processor has found out which rows of A are next.
+  const bool passing = columns <= tile.lanes && lda == k;
   const T* from[TileTable<T>::max_rows];
   T* to[TileTable<T>::max_rows];
   for (Index i = 0, height; i < m; i += height) {
@@ -47,6 +49,9 @@ void gemm_panel(const TileTable<T>& tile, Index m, Index columns, Index k, const
       from[r] = a + row * lda;
       to[r] = c + row * ldc;
     }
+    const T* const next = a + std::min(i + 2 * height, m) * lda;
+    for (const T* line = a + (i + height) * lda; passing && line < next; line += 64 / sizeof(T))
+      __builtin_prefetch(line);
     tile.product(1, &offset, k, from, panel, rows, to, columns, e);
   }
 }
