@@ -77,6 +77,15 @@ TEST_CASE_TEMPLATE("products with few rows agree with three loops on every instr
   });
 }
 
+TEST_CASE_TEMPLATE("rows that are multiplied in parts give the whole sum", T, float, double) {
+  for (const Index k : {512, 513, 1024, 1025, 2100}) {
+    CAPTURE(k);
+    const ThinBatch<T> batch{Form::dots, {11, 8, k}, true, true};
+    const auto expected = batch.expected();
+    test::for_each_isa([&] { CHECK(test::close(batch.computed(), expected, tolerance<T>)); });
+  }
+}
+
 TEST_CASE("products with few rows have the same bits for any number of threads") {
   for (const Form form : {Form::dots, Form::mix, Form::spread}) {
     const ThinBatch<float> batch{form, form == Form::spread ? GemmShape{500, 700, 8} : GemmShape{8, 700, 500},
