@@ -53,8 +53,7 @@ TEST_CASE_TEMPLATE("heads with a ConvNeXt block before the Gram matrix agree wit
                                                                        .contraction_groups = 1,
                                                                        .embedding_groups = 4,
                                                                        .embed = 16,
-                                                                       .mlp_groups = 4,
-                                                                       .wide = true};
+                                                                       .mlp_groups = 4};
   const auto agreement = [&]<class Heads>(const Golden& golden, bool training, Heads heads) {
     train(heads, training);
     const Agreement error = test::compare<T>(golden, heads, [&](const auto& in) { return heads(in[0]); },

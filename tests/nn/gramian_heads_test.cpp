@@ -134,8 +134,7 @@ TEST_CASE_TEMPLATE("fused Gramian heads agree with the released code", T, float,
                                                   .contraction_groups = 1,
                                                   .embedding_groups = 4,
                                                   .embed = 16,
-                                                  .mlp_groups = 4,
-                                                  .wide = true};
+                                                  .mlp_groups = 4};
   const typename GramianHead<T>::Options cswin{.channels = 32,
                                                .classes = 10,
                                                .gram_dim = 16,

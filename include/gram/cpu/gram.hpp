@@ -44,8 +44,11 @@ const A* widened(const T* x, Index count, A* copy) {
   }
 }
 
-template <class A, class T>
-void gram_vector_in(const GramShape& s, const T* x, T* y, double* norm) {
+/// y (images, k) = upper triangle of scale X^T X, divided by its norm; k = width (width + 1) / 2. norm
+/// (images): before the division.
+template <class T>
+void gram_vector(Cpu, const GramShape& s, const T* x, T* y, double* norm) {
+  using A = accum_t<T>;
   const Index g = s.width, k = g * (g + 1) / 2, panel = cpu::tile_table<A>().width;
   const Index chunk = std::is_same_v<T, A> ? s.pixels : (std::min)(gram_chunk, s.pixels);
   cpu::Layout at;
@@ -70,9 +73,11 @@ void gram_vector_in(const GramShape& s, const T* x, T* y, double* norm) {
   });
 }
 
-template <class A, class T>
-void gram_vector_grad_in(const GramShape& s, const T* x, const T* y, const double* norm, const T* dy, T* dx,
-                         bool add) {
+/// dx = scale X (V + V^T), V the upper triangular matrix of (dy - y <y, dy>) / norm; added to dx on request.
+template <class T>
+void gram_vector_grad(Cpu, const GramShape& s, const T* x, const T* y, const double* norm, const T* dy, T* dx,
+                      bool add) {
+  using A = accum_t<T>;
   const Index g = s.width, k = g * (g + 1) / 2;
   const Index chunk = std::is_same_v<T, A> ? s.pixels : (std::min)(gram_chunk, s.pixels);
   cpu::Layout at;
@@ -105,21 +110,6 @@ void gram_vector_grad_in(const GramShape& s, const T* x, const T* y, const doubl
       }
     }
   });
-}
-
-/// y (images, k) = upper triangle of scale X^T X, divided by its norm; k = width (width + 1) / 2. norm
-/// (images): before the division.
-template <class T>
-void gram_vector(Cpu, const GramShape& s, const T* x, T* y, double* norm) {
-  s.wide ? gram_vector_in<double>(s, x, y, norm) : gram_vector_in<accum_t<T>>(s, x, y, norm);
-}
-
-/// dx = scale X (V + V^T), V the upper triangular matrix of (dy - y <y, dy>) / norm; added to dx on request.
-template <class T>
-void gram_vector_grad(Cpu, const GramShape& s, const T* x, const T* y, const double* norm, const T* dy, T* dx,
-                      bool add) {
-  s.wide ? gram_vector_grad_in<double>(s, x, y, norm, dy, dx, add)
-         : gram_vector_grad_in<accum_t<T>>(s, x, y, norm, dy, dx, add);
 }
 
 }  // namespace gram::kernels

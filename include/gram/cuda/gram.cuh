@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Normalised Gram vectors: one batched product for all images makes the Gram matrices, in float also where
 // maps are bf16, and one kernel takes their upper triangles, norms and quotients. Backward, one kernel makes
-// the symmetric matrices that a batched product multiplies the maps with. `wide` works on copies in double.
+// the symmetric matrices that a batched product multiplies the maps with.
 #pragma once
 #include "gram/cuda/copy.cuh"
 #include "gram/cuda/gemm.cuh"
@@ -105,24 +105,9 @@ void gram_matrices(Cuda device, const kernels::GramShape& s, const T* x, A* G) {
 
 template <class T>
 void gram_vector(Cuda device, const kernels::GramShape& s, const T* x, T* y, double* norm) {
-  const Index size = s.images * s.width * s.width, values = s.images * s.pixels * s.width;
-  if (s.wide && !std::is_same_v<T, double>) {
-    DeviceScratch<double> wide_x(device, values), G(device, size);
-    convert(device, x, wide_x.data(), values);
-    gram_matrices(device, s, wide_x.data(), G.data());
-    gram_triangle(device, s, G.data(), y, norm);
-  } else {
-    DeviceScratch<accum_t<T>> G(device, size);
-    gram_matrices(device, s, x, G.data());
-    gram_triangle(device, s, G.data(), y, norm);
-  }
-}
-
-/// y (+)= x, rounded.
-template <class T>
-__global__ void gram_narrow_kernel(const double* x, T* y, bool add, Index n) {
-  for (Index i = first_item(); i < n; i += item_step())
-    y[i] = static_cast<T>(add ? x[i] + static_cast<double>(y[i]) : x[i]);
+  DeviceScratch<accum_t<T>> G(device, s.images * s.width * s.width);
+  gram_matrices(device, s, x, G.data());
+  gram_triangle(device, s, G.data(), y, norm);
 }
 
 /// dX = X S with what S is multiplied as: S itself of float maps, rounded for bf16.
@@ -145,23 +130,11 @@ void gram_symmetric(Cuda device, const kernels::GramShape& s, const T* y, const 
 template <class T>
 void gram_vector_grad(Cuda device, const kernels::GramShape& s, const T* x, const T* y, const double* norm,
                       const T* dy, T* dx, bool add) {
-  const Index g = s.width, map = s.pixels * g, values = s.images * map;
-  const auto multiply = [&](const auto* maps, const auto* symmetric, auto* to, bool added) {
-    gemm_batched(device, gram_batch(s, map, g * g, map), {s.pixels, g, g}, maps, g, false, symmetric, g,
-                 false, to, g, {.add = added});
-  };
-  if (s.wide && !std::is_same_v<T, double>) {
-    DeviceScratch<double> wide_x(device, values), wide_dx(device, values), S(device, s.images * g * g);
-    gram_symmetric<double>(device, s, y, norm, dy, S.data());
-    convert(device, x, wide_x.data(), values);
-    multiply(wide_x.data(), S.data(), wide_dx.data(), false);
-    launch(device, gram_narrow_kernel<T>, grid_blocks(values), block_threads, 0, wide_dx.data(), dx, add,
-           values);
-  } else {
-    DeviceScratch<T> S(device, s.images * g * g);
-    gram_symmetric<accum_t<T>>(device, s, y, norm, dy, S.data());
-    multiply(x, S.data(), dx, add);
-  }
+  const Index g = s.width, map = s.pixels * g;
+  DeviceScratch<T> S(device, s.images * g * g);
+  gram_symmetric<accum_t<T>>(device, s, y, norm, dy, S.data());
+  gemm_batched(device, gram_batch(s, map, g * g, map), {s.pixels, g, g}, x, g, false, S.data(), g, false, dx,
+               g, {.add = add});
 }
 
 template <class T>

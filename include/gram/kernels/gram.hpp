@@ -8,7 +8,6 @@ struct GramShape {
   Index images, pixels, width;  // x (images, pixels, width)
   double scale;                 // G = scale X^T X
   double epsilon;               // smallest norm that is divided by
-  bool wide;                    // sums in double
 };
 
 }  // namespace gram::kernels

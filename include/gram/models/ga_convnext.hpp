@@ -50,7 +50,6 @@ struct GaConvNext {
                .attention_heads = o.attention_heads,
                .mlp_ratio = o.mlp_ratio,
                .mlp_groups = o.mlp_groups,
-               .wide = true,
                .layer = {.drop_path = o.trunk.drop_path}},
               rng) {
     name_parameters(*this);

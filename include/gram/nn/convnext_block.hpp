@@ -53,9 +53,11 @@ struct ConvNextBlock {
 };
 
 /// The layer that Gramian heads have in front of the Gram matrix in GA-ConvNeXt: one such block, called
-/// "blocks.0". f (N, H, W, g) -> (N, H, W, g).
+/// "blocks.0". f (N, H, W, g) -> (N, H, W, g). Gram vectors of few images are made in double behind it, as in
+/// the released code.
 template <Scalar T>
 struct ConvNextGramLayer {
+  static constexpr bool wide = true;
   struct Options {
     double drop_path = 0;
   };

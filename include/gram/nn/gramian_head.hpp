@@ -2,6 +2,7 @@
 #pragma once
 #include "gram/nn/batch_norm.hpp"
 #include "gram/nn/class_attention.hpp"
+#include "gram/ops/cast.hpp"
 #include "gram/ops/gram.hpp"
 #include "gram/tensor/views.hpp"
 
@@ -24,6 +25,8 @@ struct PointwiseNorm {
 
 /// No layer between contraction and Gram matrix. Another one is a struct with Options, made from (options,
 /// width, rng), that maps f (N, H, W, width) to the same shape; its parts are called gram_layer.K.<part>.
+/// With `static constexpr bool wide = true` Gram vectors behind it are made in double while training with
+/// fewer than 128 images.
 template <Scalar T>
 struct NoGramLayer {
   struct Options {};
@@ -50,7 +53,6 @@ struct GramianHead {
     Index attention_heads = 8;
     double mlp_ratio = 4;
     Index mlp_groups = 4;
-    bool wide = false;  ///< Gram matrices in double while training with fewer than 128 images
     Init init = Init::truncated_normal;
     Init pointwise_init = init;  ///< of contraction, embedding and MLP, which are 1x1 convolutions in files
     typename Layer::Options layer{};
@@ -74,8 +76,7 @@ struct GramianHead {
             .init = o.init,
             .pointwise_init = o.pointwise_init},
            rng),
-        fc({.in = o.channels, .out = o.classes, .init = o.init}, rng),
-        wide(o.wide) {}
+        fc({.in = o.channels, .out = o.classes, .init = o.init}, rng) {}
 
   Tensor<T> operator()(const Tensor<T>& x) {
     const Index N = x.dim(0), C = x.dim(-1);
@@ -86,9 +87,12 @@ struct GramianHead {
   /// The class token (N, C) from the contracted map (N, H, W, g): embedding of the normalised Gram vector.
   Tensor<T> query(const Tensor<T>& contracted) {
     const Tensor<T> f = gram_layer(contracted);
-    const bool in_double = wide && gram_contraction.norm.mode.training && f.dim(0) < 128;
-    const Tensor<T> v =
-        located(gram_contraction.conv.weight, [&] { return gram_vector(f, GramOptions{.wide = in_double}); });
+    const Tensor<T> v = located(gram_contraction.conv.weight, [&] {
+      if constexpr (requires { requires Layer::wide; })
+        if (gram_contraction.norm.mode.training && f.dim(0) < 128)
+          return cast<T>(gram_vector(cast<double>(f)));
+      return gram_vector(f);
+    });
     if (CallLog* log = CallLog::open())
       log->add({.path = layer_path(layer_path(gram_contraction.conv.weight.name)),
                 .kind = "Gram",
@@ -107,7 +111,6 @@ struct GramianHead {
   PointwiseNorm<T> gram_embedding;
   ClassAttentionBlock<T> ga;
   Linear<T> fc;
-  bool wide;
 };
 
 }  // namespace gram

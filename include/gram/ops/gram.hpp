@@ -7,8 +7,6 @@
 namespace gram {
 
 struct GramOptions {
-  bool wide =
-      false;  ///< multiply and normalise in double (ConvNeXt variant, training with fewer than 128 images)
   double epsilon = 1e-12;  ///< smallest norm that is divided by
 };
 
@@ -30,8 +28,7 @@ Tensor<T> gram_vector(const Tensor<T>& x, GramOptions options = {}) {
       .pixels = x.dim(1) * x.dim(2),
       .width = g,
       .scale = 1 / (double(x.dim(1)) * double(x.dim(1)) * double(x.dim(1) * x.dim(2))),
-      .epsilon = options.epsilon,
-      .wide = options.wide};
+      .epsilon = options.epsilon};
   Tensor<T> y({N, g * (g + 1) / 2}, x.device());
   Tensor<double> norm({N}, x.device());
   on(x.device(), [&](auto device) { kernels::gram_vector(device, shape, x.data(), y.data(), norm.data()); });
