@@ -25,7 +25,7 @@ struct Owners {
     for (const auto& layer : layers) all.push_back(layer(x));
     return all;
   }
-  std::vector<Pointwise<double>> layers;
+  LayerList<Pointwise<double>> layers;
 };
 
 /// The gradients of x and of all parameters, with other weights for every result.

@@ -70,8 +70,8 @@ struct CifarTrunk {
 
   Conv2d<T> conv1;
   BatchNorm2d<T> bn1;
-  std::array<std::vector<Bottleneck<T>>, 3> bottlenecks;
-  std::array<std::vector<BasicBlock<T>>, 3> basics;
+  std::array<LayerList<Bottleneck<T>>, 3> bottlenecks;
+  std::array<LayerList<BasicBlock<T>>, 3> basics;
   Index channels = 0;  ///< of all outputs together
   Index last = 0;      ///< of the last output
 };

@@ -72,7 +72,7 @@ struct ConvNextStage {
 
   Index intermediates;
   std::optional<ConvNextDownsample<T>> downsample;
-  std::vector<ConvNextBlock<T>> blocks;
+  LayerList<ConvNextBlock<T>> blocks;
 };
 
 /// Stem and four stages of a ConvNeXt (arXiv:2201.03545), x (N, H, W, 3) -> the maps of the stages at strides
@@ -138,7 +138,7 @@ struct ConvNextTrunk {
 
   Conv2d<T> stem;
   LayerNorm<T> stem_norm;
-  std::vector<ConvNextStage<T>> stages;
+  LayerList<ConvNextStage<T>> stages;
 };
 
 /// ConvNeXt (arXiv:2201.03545): layer norm over the mean of the last map, then linear heads. x (N, H, W, 3)

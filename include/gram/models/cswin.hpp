@@ -53,7 +53,7 @@ struct CswinStem {
       parts(text(5 * i), layers[i].conv), parts(text(5 * i + 2), layers[i].norm);
   }
 
-  std::vector<ConvLayerNorm<T>> layers;
+  LayerList<ConvLayerNorm<T>> layers;
 
  private:
   using Conv = typename Conv2d<T>::Options;
@@ -160,8 +160,8 @@ struct CswinTrunk {
 
   Index intermediates;
   CswinStem<T> stem;
-  std::vector<ConvLayerNorm<T>> merges;
-  std::array<std::vector<CswinBlock<T>>, 4> stages;
+  LayerList<ConvLayerNorm<T>> merges;
+  std::array<LayerList<CswinBlock<T>>, 4> stages;
 };
 
 /// CSWin transformer (arXiv:2107.00652): layer norm, mean over the last map, linear heads. x (N, H, W, 3) ->

@@ -84,7 +84,7 @@ struct ExplicitResNetTrunk {
     Tensor<T> x = bn1.relu(conv1, image);
     if (!small_images) x = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
     std::vector<Tensor<T>> maps;
-    for (std::vector<Block>& stage : layers) {
+    for (LayerList<Block>& stage : layers) {
       for (Block& block : stage) x = block(x);
       maps.push_back(x);
     }
@@ -102,7 +102,7 @@ struct ExplicitResNetTrunk {
 
   Conv2d<T> conv1;
   BatchNorm2d<T> bn1;
-  std::vector<std::vector<Block>> layers;
+  LayerList<LayerList<Block>> layers;
   std::vector<Index> widths;
   bool small_images;
 

@@ -58,7 +58,7 @@ struct GaCifar {
   void visit(auto&& parts) { trunk.visit(parts), parts("aggregate", aggregate), heads.visit(parts); }
 
   CifarTrunk<T> trunk;
-  std::vector<PointwiseNorm<T>> aggregate;
+  LayerList<PointwiseNorm<T>> aggregate;
   ClassifierHeads<T> heads;
 };
 

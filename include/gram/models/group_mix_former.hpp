@@ -55,7 +55,7 @@ struct GroupMixStage {
   }
   void visit(auto&& parts) { parts("gma_stage", gma_stage); }
 
-  std::vector<GroupMixBlock<T>> gma_stage;
+  LayerList<GroupMixBlock<T>> gma_stage;
 };
 
 /// GroupMixFormer up to its last norm (arXiv:2311.15157, figure 3 and table 1), x (N, H, W, 3) -> the maps of
@@ -111,8 +111,8 @@ struct GroupMixFormerTrunk {
 
   std::array<Index, 4> widths;
   GroupMixStem<T> conv_stem;
-  std::vector<GroupMixEmbed<T>> patch_embed_layers;
-  std::vector<GroupMixStage<T>> stages;
+  LayerList<GroupMixEmbed<T>> patch_embed_layers;
+  LayerList<GroupMixStage<T>> stages;
 };
 
 /// GroupMixFormer with linear heads on the mean of the last map behind norm4: x (N, H, W, 3) -> the logits

@@ -136,7 +136,7 @@ struct RefinerVitTrunk {
   bool resize_positions;
   Parameter<T> cls_token, pos_embed;
   RefinerStem<T> patch_embed;
-  std::vector<RefinerBlock<T>> blocks;
+  LayerList<RefinerBlock<T>> blocks;
   LayerNorm<T> norm;
 
  private:

@@ -103,7 +103,7 @@ struct ResNetTrunk {
     Tensor<T> x = deep_stem ? bn1.relu(*deep_stem, image) : bn1.relu(*conv1, image);
     x = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
     std::vector<Tensor<T>> maps;
-    for (std::vector<Bottleneck<T>>& stage : layers) {
+    for (LayerList<Bottleneck<T>>& stage : layers) {
       for (Bottleneck<T>& block : stage) x = block(x);
       maps.push_back(x);
     }
@@ -120,7 +120,7 @@ struct ResNetTrunk {
   std::optional<DeepStem<T>> deep_stem;
   std::optional<Conv2d<T>> conv1;
   BatchNorm2d<T> bn1;
-  std::array<std::vector<Bottleneck<T>>, 4> layers;
+  std::array<LayerList<Bottleneck<T>>, 4> layers;
 };
 
 /// ResNet-50 and its kin (arXiv:1512.03385) with global average pooling and linear heads: x (N, H, W, 3) ->

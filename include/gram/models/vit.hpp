@@ -71,7 +71,7 @@ struct VitTrunk {
   Parameter<T> cls_token, pos_embed;
   PatchEmbed<T> patch_embed;
   Dropout<T> drop;
-  std::vector<TransformerBlock<T>> blocks;
+  LayerList<TransformerBlock<T>> blocks;
   LayerNorm<T> norm;
 };
 

@@ -70,7 +70,7 @@ struct CaitHeads {
     }
   }
 
-  std::vector<CaitHead<T>> heads;
+  LayerList<CaitHead<T>> heads;
 
  private:
   std::vector<Tensor<T>> queries(Index images) const {

@@ -63,7 +63,7 @@ struct ConvRelativePosition {
   }
   void visit(auto&& parts) { parts("conv_list", conv_list); }
 
-  std::vector<Conv2d<T>> conv_list;
+  LayerList<Conv2d<T>> conv_list;
 };
 
 }  // namespace gram

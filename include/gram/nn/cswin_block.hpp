@@ -78,7 +78,7 @@ struct CswinBlock {
   Linear<T> qkv;
   LayerNorm<T> norm1;
   Linear<T> proj;
-  std::vector<StripeAttention<T>> attns;
+  LayerList<StripeAttention<T>> attns;
   std::optional<Mlp<T>> mlp;
   std::optional<GroupedMlp<T>> grouped_mlp;
   LayerNorm<T> norm2;

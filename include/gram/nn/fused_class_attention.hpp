@@ -67,7 +67,7 @@ ClassAttentionOptions fused_options(const ClassAttentionBlock<T>& block) {
 /// Logits of heads that all read the map x (N, H, W, C), each with its class token queries[i] (N, C). A head
 /// has members `ga`, a ClassAttentionBlock, and `fc`, a Linear.
 template <Scalar T, class Head>
-std::vector<Tensor<T>> classify_together(const std::vector<Head>& heads, const Tensor<T>& x,
+std::vector<Tensor<T>> classify_together(const LayerList<Head>& heads, const Tensor<T>& x,
                                          const std::vector<Tensor<T>>& queries) {
   const Tensor<T> tokens = reshape(x, {x.dim(0), -1, x.dim(-1)});
   std::vector<ClassAttentionWeights<T>> weights;
@@ -85,7 +85,7 @@ std::vector<Tensor<T>> classify_together(const std::vector<Head>& heads, const T
 
 /// Logits of heads that read maps of their own, maps[i] (N, H, W, C).
 template <Scalar T, class Head>
-std::vector<Tensor<T>> classify_each(const std::vector<Head>& heads, const std::vector<Tensor<T>>& maps,
+std::vector<Tensor<T>> classify_each(const LayerList<Head>& heads, const std::vector<Tensor<T>>& maps,
                                      const std::vector<Tensor<T>>& queries) {
   require<ArgumentError>(maps.size() == heads.size(), "classifier heads: ", maps.size(), " maps for ",
                          heads.size(), " heads");

@@ -12,7 +12,7 @@ namespace gram {
 /// with the weights of all layers side by side: x is read once, and the gradients with respect to x are
 /// summed inside the product. Reads layer(owner) of each owner.
 template <class Owner, class F, Scalar T>
-std::vector<Tensor<T>> pointwise_together(const std::vector<Owner>& owners, F&& layer, const Tensor<T>& x) {
+std::vector<Tensor<T>> pointwise_together(const LayerList<Owner>& owners, F&& layer, const Tensor<T>& x) {
   const Pointwise<T>& first = layer(owners[0]);
   const Index count = static_cast<Index>(owners.size());
   if (count == 1) return {first(x)};

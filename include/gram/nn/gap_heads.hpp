@@ -46,7 +46,7 @@ struct GapHeads {
       parts(name, fc);
   }
 
-  std::vector<Linear<T>> fc;
+  LayerList<Linear<T>> fc;
   const char* name;
 };
 

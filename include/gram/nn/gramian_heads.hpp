@@ -44,7 +44,7 @@ struct GramianHeads {
       heads[i].visit([&](std::string_view name, auto& part) { parts(text(name, ".", i), part); });
   }
 
-  std::vector<Head> heads;
+  LayerList<Head> heads;
 };
 
 }  // namespace gram

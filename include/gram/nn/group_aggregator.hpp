@@ -70,8 +70,8 @@ struct GroupAggregator {
   }
 
   Index width;  ///< s
-  std::vector<SeparableConv2d<T>> agg;
-  std::vector<BatchNorm2d<T>> norm;
+  LayerList<SeparableConv2d<T>> agg;
+  LayerList<BatchNorm2d<T>> norm;
   LocalAggregator<T> agg0;
 
  private:

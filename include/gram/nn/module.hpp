@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A layer is a struct that names its parts: void visit(auto&& parts) { parts("weight", weight), parts("bias",
-// bias); }. Parts are parameters, buffers, modes, random sources, layers, and vectors or optionals of layers.
+// bias); }. Parts are parameters, buffers, modes, random sources, layers, and lists or optionals of layers.
 // Everything that is done to all parts of a network is written here, once.
 #pragma once
 #include <optional>
@@ -31,9 +31,17 @@ struct PartTraits<std::vector<L>> : PartTraits<void> {
   static constexpr bool list = true;
 };
 template <class L>
+struct PartTraits<LayerList<L>> : PartTraits<void> {
+  static constexpr bool list = true;
+};
+template <class L>
 struct PartTraits<std::optional<L>> : PartTraits<void> {
   static constexpr bool maybe = true;
 };
+
+[[gnu::noinline]] inline std::string part_path(const std::string& path, std::string_view name) {
+  return path.empty() ? std::string(name) : path + "." + std::string(name);
+}
 
 template <class Part, class F>
 void walk_parts(const std::string& path, Part& part, F& f) {
@@ -43,20 +51,18 @@ void walk_parts(const std::string& path, Part& part, F& f) {
   } else if constexpr (std::is_same_v<Part, Mode> || std::is_same_v<Part, Rng>) {
     f(path, part);
   } else if constexpr (Traits::list) {
-    for (std::size_t i = 0; i < part.size(); ++i) walk_parts(path + "." + std::to_string(i), part[i], f);
+    for (std::size_t i = 0; i < part.size(); ++i) walk_parts(part_path(path, std::to_string(i)), part[i], f);
   } else if constexpr (Traits::maybe) {
     if (part) walk_parts(path, *part, f);
   } else {
-    part.visit([&](std::string_view name, auto& inner) {
-      walk_parts(path.empty() ? std::string(name) : path + "." + std::string(name), inner, f);
-    });
+    part.visit([&](std::string_view name, auto& inner) { walk_parts(part_path(path, name), inner, f); });
   }
 }
 
 }  // namespace detail
 
 /// f(name, part) for every Parameter, Buffer, Mode and Rng of a model, in the order of visit; absent ones are
-/// left out. Names are dotted paths: "layer1.0.conv2.weight"; elements of vectors are called 0, 1, ...
+/// left out. Names are dotted paths: "layer1.0.conv2.weight"; elements of lists are called 0, 1, ...
 template <class Model, class F>
 void for_each_part(Model& model, F&& f) {
   detail::walk_parts("", model, f);

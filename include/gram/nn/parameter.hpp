@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -7,6 +8,11 @@
 #include "gram/tensor/tensor.hpp"
 
 namespace gram {
+
+/// A list of layers. Unlike a vector it never moves them as it grows, and nothing that could has to be
+/// compiled.
+template <class Layer>
+using LayerList = std::deque<Layer>;
 
 /// How the values of a parameter lie in files of PyTorch weights. io/ converts between the two; nothing else
 /// looks at it.

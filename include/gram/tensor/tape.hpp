@@ -29,6 +29,15 @@ struct Operation final : Node {
   std::optional<Step> step;
 };
 
+/// Those that need a gradient; none while nothing is recorded.
+inline AutogradList operands_of(const std::vector<AnyTensor>& inputs) {
+  AutogradList operands;
+  if (!recording) return operands;
+  for (const AnyTensor& x : inputs)
+    if (x.requires_grad()) operands.push_back(x.autograd());
+  return operands;
+}
+
 struct MadeEarlier {
   bool operator()(const std::shared_ptr<Autograd>& a, const std::shared_ptr<Autograd>& b) const {
     return a->node->order < b->node->order;
@@ -94,10 +103,7 @@ inline bool needs_grad(std::initializer_list<AnyTensor> inputs) {
 /// memory.
 template <Scalar T, class Step>
 Tensor<T> record(const char* name, const Tensor<T>& y, const std::vector<AnyTensor>& inputs, Step step) {
-  if (!grad_enabled()) return y;
-  detail::AutogradList operands;
-  for (const AnyTensor& x : inputs)
-    if (x.requires_grad()) operands.push_back(x.autograd());
+  detail::AutogradList operands = detail::operands_of(inputs);
   if (operands.empty()) return y;
   auto autograd =
       std::make_shared<detail::Autograd>(y.device(), static_cast<std::size_t>(y.size()) * sizeof(T));
