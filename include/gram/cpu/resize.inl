@@ -10,7 +10,7 @@ GRAM_INLINE void resample_strip(const T* x, Index row_stride, Index step, const 
   vec<T> total[V] = {};
   for (Index i = 0; i < row.count; ++i, x += row_stride) {
     vec<T> line[V] = {};
-    for (Index j = 0; j < column.count; ++j)
+    for (Index j = 0; j < column.count; ++j) {
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
         const T* p = x + j * step + v * L;
@@ -19,6 +19,7 @@ GRAM_INLINE void resample_strip(const T* x, Index row_stride, Index step, const 
         else
           line[v] = fma(load(p, n), splat<T>(column.weight[j]), line[v]);
       }
+    }
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) total[v] = fma(line[v], splat<T>(row.weight[i]), total[v]);
   }

@@ -68,11 +68,12 @@ GRAM_INLINE void finish_tile(vec<T> (&sum)[R][V], Index rows, T* const* c, Index
 #pragma GCC unroll 4
         for (int j = 0; j < V; ++j) sum[i][j] += load(c[i] + j * lanes<T>);
       }
-    if (e.relu)
+    if (e.relu) {
 #pragma GCC unroll 12
       for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
         for (int j = 0; j < V; ++j) sum[i][j] = max(vec<T>{}, sum[i][j]);
+    }
 #pragma GCC unroll 12
     for (int i = 0; i < R; ++i) {
       if (i >= rows) break;
