@@ -63,7 +63,7 @@ int main(int argc, char** argv) try {
   const std::string picture = argc > 3 ? argv[3] : "demo.png";
   require<ArgumentError>(epochs >= 1 && images >= 100, "demo: at least 1 epoch and 100 images are needed");
 
-  OutputFile{picture};  // throws now, not after minutes
+  { const OutputFile probe(picture); }  // throws now, not after minutes
 
   const TextureOptions textures{.classes = 10, .count = images, .seed = 1};
   const Dataset train_set = open_dataset("textures", "", Split::train, textures);

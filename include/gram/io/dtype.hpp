@@ -107,7 +107,7 @@ std::int64_t convert_stored(const From* from, To* to, std::int64_t n) {
   } else if constexpr (std::integral<From>) {
     for (std::int64_t i = 0; i < n; ++i) {
       if (!std::in_range<To>(from[i])) return i;
-      to[i] = static_cast<To>(from[i]);
+      to[i] = static_cast<To>(from[i]);  // NOLINT(bugprone-signed-char-misuse): int8 is a number here
     }
   } else {
     return 0;

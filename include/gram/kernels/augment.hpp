@@ -61,8 +61,8 @@ constexpr ImageChange draw_image_change(const ImageRule& rule, Index height, Ind
     for (int attempt = 0; attempt < 10; ++attempt) {
       const double area = detail::draw_between(0.02, 1.0 / 3, rng) * static_cast<double>(height * width),
                    ratio = detail::draw_between(0.3, 1 / 0.3, rng);
-      const auto h = static_cast<Index>(std::sqrt(area * ratio) + 0.5),
-                 w = static_cast<Index>(std::sqrt(area / ratio) + 0.5);
+      const auto h = static_cast<Index>(std::lround(std::sqrt(area * ratio))),
+                 w = static_cast<Index>(std::lround(std::sqrt(area / ratio)));
       if (h >= height || w >= width) continue;
       change.erased_top = detail::draw_below(height - h + 1, rng);
       change.erased_left = detail::draw_below(width - w + 1, rng);

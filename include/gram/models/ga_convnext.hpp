@@ -32,7 +32,7 @@ struct GaConvNext {
         fuse({.in = total_channels(trunk.channels()),
               .width = o.fuse_out / 4,
               .out = o.fuse_out,
-              .reduced = rounded_to_eight(static_cast<double>(o.fuse_out / 4) / 4),
+              .reduced = rounded_to_eight(static_cast<double>(o.fuse_out) / 16),
               .shortcut = true,
               .shortcut_bias = true,
               .last_norm = 1,

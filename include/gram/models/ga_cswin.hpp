@@ -83,7 +83,7 @@ struct GaCswin {
           typename Bottleneck<T>::Options{.in = in,
                                           .width = width / 4,
                                           .out = width,
-                                          .reduced = rounded_to_eight(static_cast<double>(width / 4) / 4),
+                                          .reduced = rounded_to_eight(static_cast<double>(width) / 16),
                                           .shortcut = true,
                                           .shortcut_bias = true,
                                           .last_norm = 1,
