@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   examples::Arguments a;
   void (*verb)(const examples::Arguments&) = nullptr;
   CLI::App app("Gramian attention networks: what there is, what it costs, what it computes, how fast it is.");
@@ -27,12 +27,9 @@ int main(int argc, char** argv) {
     sub->add_option("--size", a.create.size, "side of the images; 0: the network's own")
         ->check(CLI::Range(0, 1000000));
   };
-  const auto add_threads = [&](CLI::App* sub) {
+  const auto add_machine = [&](CLI::App* sub, const char* what, const std::vector<std::string>& precisions) {
     sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
-    sub->add_option("--precision", a.precision,
-                    "float32, or bf16: on the CPU operands of large products, on a GPU (bench) networks of "
-                    "bf16, sums of float")
-        ->check(CLI::IsMember({"float32", "bf16"}));
+    sub->add_option("--precision", a.precision, what)->check(CLI::IsMember(precisions));
     sub->add_option("--device", a.device, "cpu, cuda (the first GPU) or cuda:1");
   };
 
@@ -47,7 +44,8 @@ int main(int argc, char** argv) {
       add_verb("run", "run a network on tensors from a file; all files are safetensors in PyTorch's layouts",
                examples::run_model);
   add_model(run);
-  add_threads(run);
+  add_machine(run, "float32, float64, or bf16: float32 with rounded operands of large products",
+              {"float32", "float64", "bf16"});
   run->add_option("--weights", a.weights, "weights under their published names, or the state of a training")
       ->required()
       ->check(CLI::ExistingFile);
@@ -61,7 +59,10 @@ int main(int argc, char** argv) {
 
   CLI::App* bench = add_verb("bench", "time inference or a training step", examples::bench_model);
   add_model(bench);
-  add_threads(bench);
+  add_machine(bench,
+              "float32, or bf16: on the CPU operands of large products, on a GPU networks of bf16, sums of "
+              "float",
+              {"float32", "bf16"});
   bench->add_option("--mode", a.mode, "infer or train")->check(CLI::IsMember({"infer", "train"}));
   bench->add_option("--optimizer", a.optimizer, "of training: sgd or adamw")
       ->check(CLI::IsMember({"sgd", "adamw"}));
@@ -86,9 +87,9 @@ int main(int argc, char** argv) {
                                    "the output cannot be written");
   } catch (const CLI::ParseError& end) {
     return app.exit(end);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
   }
   return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "error: %s\n", error.what());
+  return 1;
 }

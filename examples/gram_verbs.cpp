@@ -14,9 +14,10 @@ namespace {
 
 constexpr double million = 1e-6, billion = 1e-9;
 
-models::Model<float> make(const Arguments& a) {
+template <Scalar T = float>
+models::Model<T> make(const Arguments& a) {
   Rng rng(1);
-  return models::create<float>(a.model, a.create, rng);
+  return models::create<T>(a.model, a.create, rng);
 }
 
 OperationCount count(models::Model<float>& model, Index images = 1) {
@@ -25,6 +26,51 @@ OperationCount count(models::Model<float>& model, Index images = 1) {
 }
 
 long long whole(Index value) { return static_cast<long long>(value); }
+
+/// T is what the network computes in, and the output is made of.
+template <Scalar T>
+void run_as(const Arguments& a) {
+  for (const std::string& path : {a.weights, a.input}) {
+    std::error_code absent;
+    require<FileError>(!std::filesystem::equivalent(path, a.output, absent), printable(a.output),
+                       ": cannot be read and written at once");
+  }
+  const SafeTensors input = SafeTensors::read(a.input);
+  const Shape size = input.shape("x");
+  require<FileError>(size.rank() == 4 && size[1] == 3 && size[2] >= 1 && size[2] <= 65536 && size[3] >= 1,
+                     printable(a.input), ": x has shape ", size, "; images (N, 3, H, W) are expected");
+  Arguments sized = a;  // position embeddings depend on the size of the images
+  if (!a.create.size) sized.create.size = size[2];
+  models::Model<T> model = make<T>(sized);
+  load_weights(model, a.weights, {.rename = weights_of_state});
+  train(model, a.train);
+  const Device device = parse_device(a.device), cpu = Device::cpu();
+  move_to(model, device);
+
+  Tensor<T> x = channels_last(input.tensor<T>("x")).to(device);
+  if (a.backward) x.set_requires_grad();
+  const NoGrad off(!a.backward);
+  const std::vector<Tensor<T>> logits = model(x);
+  SafeTensorsWriter output;
+  for (std::size_t i = 0; i < logits.size(); ++i) output.add(text("out/logits", i), logits[i].to(cpu));
+
+  if (a.backward) {
+    std::vector<Root<T>> roots;
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      roots.push_back({logits[i], input.tensor<T>(text("cot/logits", i)).to(device)});
+    gram::backward(roots);
+    output.add("grad/in/x", channels_first(x.grad().to(cpu)));
+    for_each_parameter(model, [&](const std::string& name, const auto& p) {
+      const auto gradient = p.grad().defined() ? p.grad().to(cpu) : zeros<T>(p.shape());
+      output.add("grad/param/" + name, to_file_layout(gradient, p.layout));
+    });
+  }
+  if (a.train)
+    for_each_buffer(model, [&](const std::string& name, const auto& buffer) {
+      output.add("after/" + name, buffer.to(cpu));
+    });
+  output.write(a.output);
+}
 
 }  // namespace
 
@@ -87,48 +133,7 @@ void show_info(const Arguments& a) {
               static_cast<double>(c.executed) * billion);
 }
 
-void run_model(const Arguments& a) {
-  for (const std::string& path : {a.weights, a.input}) {
-    std::error_code absent;
-    require<FileError>(!std::filesystem::equivalent(path, a.output, absent), printable(a.output),
-                       ": cannot be read and written at once");
-  }
-  const SafeTensors input = SafeTensors::read(a.input);
-  const Shape size = input.shape("x");
-  require<FileError>(size.rank() == 4 && size[1] == 3 && size[2] >= 1 && size[2] <= 65536 && size[3] >= 1,
-                     printable(a.input), ": x has shape ", size, "; images (N, 3, H, W) are expected");
-  Arguments sized = a;  // position embeddings depend on the size of the images
-  if (!a.create.size) sized.create.size = size[2];
-  models::Model<float> model = make(sized);
-  load_weights(model, a.weights, {.rename = weights_of_state});
-  train(model, a.train);
-  const Device device = parse_device(a.device), cpu = Device::cpu();
-  move_to(model, device);
-
-  Tensor<float> x = channels_last(input.tensor<float>("x")).to(device);
-  if (a.backward) x.set_requires_grad();
-  const NoGrad off(!a.backward);
-  const std::vector<Tensor<float>> logits = model(x);
-  SafeTensorsWriter output;
-  for (std::size_t i = 0; i < logits.size(); ++i) output.add(text("out/logits", i), logits[i].to(cpu));
-
-  if (a.backward) {
-    std::vector<Root<float>> roots;
-    for (std::size_t i = 0; i < logits.size(); ++i)
-      roots.push_back({logits[i], input.tensor<float>(text("cot/logits", i)).to(device)});
-    gram::backward(roots);
-    output.add("grad/in/x", channels_first(x.grad().to(cpu)));
-    for_each_parameter(model, [&](const std::string& name, const auto& p) {
-      const auto gradient = p.grad().defined() ? p.grad().to(cpu) : zeros<float>(p.shape());
-      output.add("grad/param/" + name, to_file_layout(gradient, p.layout));
-    });
-  }
-  if (a.train)
-    for_each_buffer(model, [&](const std::string& name, const auto& buffer) {
-      output.add("after/" + name, buffer.to(cpu));
-    });
-  output.write(a.output);
-}
+void run_model(const Arguments& a) { a.precision == "float64" ? run_as<double>(a) : run_as<float>(a); }
 
 void show_build(const Arguments&) { std::printf("%s\n", to_text(build_info()).c_str()); }
 

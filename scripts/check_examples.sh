@@ -25,6 +25,17 @@ header = json.dumps({"x": {"dtype": "F32", "shape": [1, 3, 32, 32], "data_offset
 open(sys.argv[1], "wb").write(struct.pack("<Q", len(header)) + header + bytes(12288))
 END
 "$examples/gram" run --model ga_resnet29 --heads 3 --classes 10 --weights "$work/state" --input "$work/images" --output "$work/logits"
+"$examples/gram" run --model ga_resnet29 --heads 3 --classes 10 --weights "$work/state" --input "$work/images" --output "$work/exact" --precision float64
+python3 - "$work/logits" "$work/exact" << 'END'
+import json, struct, sys
+def first_logits(path, letter, size):
+    bytes = open(path, "rb").read()
+    length = struct.unpack("<Q", bytes[:8])[0]
+    begin, end = json.loads(bytes[8:8 + length])["out/logits0"]["data_offsets"]
+    return struct.unpack(f"<{(end - begin) // size}{letter}", bytes[8 + length + begin:8 + length + end])
+single, double = first_logits(sys.argv[1], "f", 4), first_logits(sys.argv[2], "d", 8)
+assert len(single) == 10 and 0 < max(abs(a - b) for a, b in zip(single, double)) < 1e-4, (single, double)
+END
 "$examples/train_ga_vit" --epochs 1 --steps 60 --batch 64 > "$work/vit" 2> /dev/null
 at_least train_ga_vit 13 "$work/vit"
 

@@ -55,6 +55,7 @@ def main():
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--batch", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--precision", choices=["float32", "float64", "bf16"], default="float32", help="of gram")
     parser.add_argument("--train", action="store_true", help="batch statistics")
     o = parser.parse_args()
 
@@ -74,7 +75,7 @@ def main():
         tensors.save(f("weights"), weights)
         tensors.save(f("in"), {"x": x, **{f"cot/logits{i}": c for i, c in enumerate(cot)}})
         subprocess.run([o.gram, "run", "--model", o.model, "--heads", str(heads), "--classes", str(o.classes), "--weights", f("weights"),
-                        "--input", f("in"), "--output", f("out"), "--backward", *(["--train"] if o.train else [])], check=True)
+                        "--input", f("in"), "--output", f("out"), "--backward", "--precision", o.precision, *(["--train"] if o.train else [])], check=True)
         ours = tensors.load(f("out"))
 
     single = copy.deepcopy(model).float()
@@ -84,11 +85,11 @@ def main():
         sys.exit(f"missing in the output of gram run: {missing[:5]} ({len(missing)} in all)")
     groups = {"logits": "out/", "input gradient": "grad/in/", "parameter gradients": "grad/param/", "running statistics": "after/"}
     failed = False
-    limit = 1e-3 if o.train else 1e-4
+    limit = {"float32": 1e-3 if o.train else 1e-4, "float64": 1e-10, "bf16": 1}[o.precision]
     for label, prefix in groups.items():
         if any(n.startswith(prefix) for n in expected):
             ours_error, theirs = errors(expected, ours, prefix), errors(expected, pytorch, prefix)
-            failed |= not ours_error[1] < max(limit, 3 * theirs[1])
+            failed |= not ours_error[1] < (limit if o.precision == "float64" else max(limit, 3 * theirs[1]))
             print(f"{label:20} gram: max {ours_error[0]:.1e} norm {ours_error[1]:.1e}   PyTorch float32: max {theirs[0]:.1e} norm {theirs[1]:.1e}")
     sys.exit(failed)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""safetensors files of float32 tensors, in the few lines that the comparisons need."""
+"""safetensors files, in the few lines that the comparisons need: float32 is written, float32 and float64 are read."""
 import json
 import struct
 
@@ -27,8 +27,9 @@ def load(path):
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
-        if entry["dtype"] != "F32":
+        if entry["dtype"] not in (types := {"F32": torch.float32, "F64": torch.float64}):
             continue
         begin, end = entry["data_offsets"]
-        tensors[name] = torch.frombuffer(bytearray(values[begin:end]), dtype=torch.float32).reshape(entry["shape"]) if end > begin else torch.zeros(entry["shape"])
+        dtype = types[entry["dtype"]]
+        tensors[name] = torch.frombuffer(bytearray(values[begin:end]), dtype=dtype).reshape(entry["shape"]) if end > begin else torch.zeros(entry["shape"], dtype=dtype)
     return tensors
