@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "gram/nn/module.hpp"
 #include "gram/nn/trace.hpp"
 #include "gram/ops/activation.hpp"
 #include "gram/ops/arithmetic.hpp"
@@ -8,6 +9,14 @@
 #include "gram/tensor/create.hpp"
 
 namespace gram {
+
+namespace detail {
+
+/// folded_pointwise_norm<T>, once fold_batch_norms() was called: programs that never do so do not compile it.
+template <Scalar T>
+inline decltype(&folded_pointwise_norm<T>) folded_norm = nullptr;
+
+}  // namespace detail
 
 /// Batch normalisation over all axes but the last (arXiv:1502.03167), x (..., C): with the batch's mean and
 /// variance in training, which also move the running statistics as in PyTorch, and with the running
@@ -94,9 +103,9 @@ struct BatchNorm2d {
         return y;
       }
     if constexpr (requires { layer.folds(x); })
-      if (mode.training && mode.folded && !mode.communicator && layer.folds(x)) {
+      if (mode.training && mode.folded && detail::folded_norm<T> && !mode.communicator && layer.folds(x)) {
         const Tensor<T> y = located(layer.weight, [&] {
-          return folded_pointwise_norm(
+          return detail::folded_norm<T>(
               x, layer.weight, weight, bias, running_mean, running_var,
               {.training = true, .momentum = momentum, .epsilon = epsilon, .relu = with_relu}, residual);
         });
@@ -121,5 +130,17 @@ struct BatchNorm2d {
     return y;
   }
 };
+
+/// Batch norms in training take in the 1x1 convolutions in front of them where that saves time
+/// (folding_pays()): the convolution's result is neither written nor kept for the backward pass. What is
+/// computed is the same but for rounding; ops/folded_pointwise_norm.hpp tells how exact it is and what it
+/// costs. Norms with statistics over several processes stay as they are.
+template <class Model>
+void fold_batch_norms(Model& model, bool on = true) {
+  detail::folded_norm<float> = folded_pointwise_norm<float>;
+  detail::folded_norm<double> = folded_pointwise_norm<double>;
+  detail::folded_norm<bf16> = folded_pointwise_norm<bf16>;
+  detail::fold_listed(parts_of(model), on);
+}
 
 }  // namespace gram

@@ -227,15 +227,6 @@ void share_batch_statistics(Model& model, Communicator* communicator) {
   detail::share_statistics_listed(parts_of(model), communicator);
 }
 
-/// Batch norms in training take in the 1x1 convolutions in front of them where that saves time
-/// (folding_pays()): the convolution's result is neither written nor kept for the backward pass. What is
-/// computed is the same but for rounding; ops/folded_pointwise_norm.hpp tells how exact it is and what it
-/// costs. Norms with statistics over several processes stay as they are.
-template <class Model>
-void fold_batch_norms(Model& model, bool on = true) {
-  detail::fold_listed(parts_of(model), on);
-}
-
 /// Evaluation as fast as it goes: from the first call on without gradients (NoGrad), batch norms are folded
 /// into the convolutions in front of them, and weights stay in the order that the kernels read. The results
 /// differ by rounding. What is kept takes the memory of the weights once more. Loading weights renews it; who
