@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A^T B, the product of weight gradients, over all threads: the sum over k is long. It is cut in parts with a
-// result each, while these stay small together; the rest of the cutting is over rows and columns of C. The
-// cut depends on the shape alone, and the parts are added in order.
+// result each, while these stay small together, and the parts are added in order. How many there are depends
+// on the shape alone, so that the bits do not depend on the number of threads. The rest of the cutting is over
+// rows and columns of C, which no sum notices.
 #pragma once
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"
@@ -12,14 +13,15 @@ namespace gram::cpu {
 /// How A^T B is cut: `parts` of the sum, `depth` long, times blocks (rows, columns) of C.
 struct PartsPlan {
   GemmShape s;
-  Index parts = 16, depth, rows = 192, columns = 384;
+  Index parts = 8, depth, rows = 384, columns = 256;
 
   /// `element`: bytes of an element of C; parts are multiples of `unit` long.
   PartsPlan(const GemmShape& shape, Index element, Index unit) : s(shape) {
-    constexpr Index pieces = 16, partial_bytes = Index{4} << 20, least = 256;
+    constexpr Index partial_bytes = Index{4} << 20, least = 256;
     while (parts > 1 && (parts * s.m * s.n * element > partial_bytes || s.k / parts < least)) parts /= 2;
     // A block of C stays in the L2 cache while slices pass; smaller ones where there are too few to go round.
-    if (blocks() < pieces) columns = 192;
+    const Index pieces = std::max(8, 4 * threads());
+    if (blocks() < pieces) rows = 192;
     if (blocks() < pieces) rows = 96;
     if (blocks() < pieces) rows = 48, columns = 128;
     depth = round_up(std::max<Index>(ceil_div(s.k, parts), 1), unit);

@@ -81,7 +81,7 @@ void winograd_sum_by_parts(const WinogradWeightSteps<T>& steps, Index parts, T* 
 /// Sums over all tiles, a block of one product in each task.
 template <class T>
 void winograd_sum_by_products(const WinogradWeightSteps<T>& steps, T* sums) {
-  const Index tiles = steps.plan.tiles(), rows = 192, cuts = ceil_div(steps.o, rows);
+  const Index tiles = steps.plan.tiles(), rows = 384, cuts = ceil_div(steps.o, rows);
   const Index blocks = steps.products * cuts, scratch_size = gemm_outer_scratch<T>();
   Scratch<T> maps(steps.maps_size()), scratch(workers(blocks) * scratch_size);
   for (Index first = 0; first < tiles; first += steps.room) {
