@@ -110,12 +110,14 @@
 #include "gram/optim/schedule.hpp"
 #include "gram/optim/sgd.hpp"
 
+#include "gram/io/checksum.hpp"
 #include "gram/io/dtype.hpp"
 #include "gram/io/file.hpp"
 #include "gram/io/json_scanner.hpp"
 #include "gram/io/layout.hpp"
 #include "gram/io/load_checkpoint.hpp"
 #include "gram/io/safetensors.hpp"
+#include "gram/io/safetensors_writer.hpp"
 #include "gram/io/training_state.hpp"
 #include "gram/io/weights.hpp"
 

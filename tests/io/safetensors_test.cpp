@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "golden.hpp"
+#include "gram/io/safetensors_writer.hpp"
 #include "support.hpp"
 
 using namespace gram;
@@ -38,25 +39,6 @@ std::string temporary(const std::string& name) {
 }
 
 }  // namespace
-
-TEST_CASE("safetensors: headers agree with those of the reference implementation") {
-  // Known answers of safetensors/src/tensor.rs (test_empty, test_serialization,
-  // test_serialization_forced_alignment).
-  SafeTensorsWriter w;
-  w.metadata.clear();
-  CHECK(w.header() == raw(8, "{}      "));
-  w.metadata["framework"] = "pt";
-  CHECK(w.header() == raw(40, "{\"__metadata__\":{\"framework\":\"pt\"}}     "));
-  w.metadata.clear();
-  w.add("attn.0", zeros<float>({1, 2, 3}));
-  CHECK(w.header() == raw(64, "{\"attn.0\":{\"dtype\":\"F32\",\"shape\":[1,2,3],\"data_offsets\":[0,24]}}"));
-  SafeTensorsWriter padded;
-  padded.metadata.clear();
-  padded.add("attn0", zeros<float>({1, 1, 2, 3}));
-  CHECK(padded.header() ==
-        raw(72, "{\"attn0\":{\"dtype\":\"F32\",\"shape\":[1,1,2,3],\"data_offsets\":[0,24]}}       "));
-  CHECK(SafeTensorsWriter{}.header() == raw(32, "{\"__metadata__\":{\"format\":\"pt\"}}"));
-}
 
 TEST_CASE("safetensors: what is written is read back, whatever the names and types") {
   SafeTensorsWriter w;
@@ -279,23 +261,11 @@ TEST_CASE("safetensors: what is asked for must be there and must fit") {
         "'f': tensor 'x': shape: extent 18446744073709551615 is too large");
 }
 
-TEST_CASE("safetensors: files that cannot be opened or written") {
+TEST_CASE("safetensors: files that cannot be opened") {
   CHECK(error_of([] { SafeTensors::read("/nonexistent/x"); }) ==
         "'/nonexistent/x': cannot open: No such file or directory");
   CHECK(error_of([] { SafeTensors::read("/tmp"); }) == "'/tmp': not an ordinary file");
   CHECK(error_of([] { SafeTensors::read("/dev/zero"); }) == "'/dev/zero': not an ordinary file");
-  CHECK(error_of([] {
-          SafeTensorsWriter{}.write("/nonexistent/x");
-        }).find("cannot write: No such file or directory") != std::string::npos);
-  SafeTensorsWriter w;
-  w.add("x", zeros<float>({1}));
-  CHECK(error_of([&] { w.add("x", zeros<float>({1})); }) ==
-        "SafeTensorsWriter::add: there are two tensors of one name");
-  CHECK(error_of([&] { w.add("__metadata__", zeros<float>({1})); }) ==
-        "SafeTensorsWriter::add: '__metadata__' cannot name a tensor");
-  CHECK(error_of([&] { w.add("\xff", zeros<float>({1})); }) ==
-        "SafeTensorsWriter::add: '\\xff' cannot name a tensor");
-  CHECK(error_of([&] { w.add("y", Tensor<float>{}); }) == "SafeTensorsWriter::add: 'y' is undefined");
 }
 
 TEST_CASE("safetensors: a file that is given up leaves nothing behind") {

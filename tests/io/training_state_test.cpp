@@ -2,6 +2,7 @@
 #include "gram/io/training_state.hpp"
 
 #include <filesystem>
+#include <fstream>
 
 #include "gram/nn/batch_norm.hpp"
 #include "gram/nn/dropout.hpp"
@@ -159,4 +160,29 @@ TEST_CASE("a training goes on with the settings it was started with") {
         "'" + file.path +
             "': the state of a training with other settings: batch '64', not '128', heads unknown, not '3'");
   CHECK(SafeTensors::read(file.path).metadata().at("format") == "pt");
+}
+
+TEST_CASE("a state that has been damaged is refused, and nothing is changed") {
+  const StateFile file;
+  Network<float> network(1), other(2);
+  const AdamW<float> optimizer(named_parameters<float>(network), {}),
+      of_other(named_parameters<float>(other), {});
+  save_training_state(network, optimizer, 1, file.path);
+  const auto before = everything(other, of_other);
+  const auto size = std::filesystem::file_size(file.path);
+  for (const std::uintmax_t behind : {1, 4, 100}) {
+    std::fstream bytes(file.path, std::ios::in | std::ios::out | std::ios::binary);
+    const auto flip = [&] {
+      bytes.seekg(static_cast<std::streamoff>(size - behind));
+      const int byte = bytes.get();
+      bytes.seekp(static_cast<std::streamoff>(size - behind));
+      bytes.put(static_cast<char>(byte ^ 1)).flush();
+    };
+    flip();
+    CHECK(error_of([&] { load_training_state(other, of_other, file.path); }) ==
+          "'" + file.path + "': damaged: its values are not those that were written");
+    CHECK(everything(other, of_other) == before);
+    flip();
+  }
+  CHECK(load_training_state(other, of_other, file.path) == 1);
 }

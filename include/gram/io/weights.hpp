@@ -5,7 +5,7 @@
 #include <set>
 
 #include "gram/io/layout.hpp"
-#include "gram/io/safetensors.hpp"
+#include "gram/io/safetensors_writer.hpp"
 #include "gram/nn/module.hpp"
 #include "gram/tensor/create.hpp"
 
