@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
+#include <filesystem>
 
 namespace examples {
 namespace {
@@ -12,6 +14,13 @@ namespace {
 std::string exact(double value) {
   char digits[32];
   return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+}
+
+/// A new training must not be the end of an earlier one: its file gets another name.
+void keep_previous(const std::string& path) {
+  if (path.empty() || !std::filesystem::is_regular_file(path)) return;
+  std::filesystem::rename(path, path + ".previous");
+  std::printf("%s was there from an earlier training and is now %s.previous\n", path.c_str(), path.c_str());
 }
 
 }  // namespace
@@ -77,6 +86,7 @@ gram::CsvLog open_log(const Options& options, gram::Index done) {
   if (done)
     std::printf("%lld of %lld epochs are done\n", static_cast<long long>(done),
                 static_cast<long long>(options.epochs));
+  if (!options.resume) keep_previous(options.checkpoint), keep_previous(options.log);
   if (options.log.empty()) return {};
   return gram::CsvLog(options.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"},
                       static_cast<double>(done));

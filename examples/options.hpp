@@ -51,7 +51,8 @@ void for_network_type(const Options& options, F&& train) {
   train.template operator()<float>();
 }
 
-/// The log that the options ask for, of a training of which some epochs are done.
+/// The log that the options ask for, of a training of which some epochs are done. A new training finds the
+/// names free: log and checkpoint of an earlier one are renamed to NAME.previous.
 gram::CsvLog open_log(const Options& options, gram::Index done);
 
 }  // namespace examples
