@@ -8,6 +8,7 @@ When a process fails the others get a few seconds to end by themselves. The exit
 for a process that signal n has ended.
 """
 import argparse
+import ctypes
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ def main() -> int:
         processes = []
         try:
             for rank in range(options.processes):
-                processes.append(subprocess.Popen(options.command, env=dict(environment, GRAM_RANK=str(rank))))
+                processes.append(subprocess.Popen(options.command, env=dict(environment, GRAM_RANK=str(rank)), preexec_fn=end_with_parent))
             return wait(processes, options.grace)
         except OSError as error:
             print(f"launch.py: {error}", file=sys.stderr)
@@ -42,6 +43,14 @@ def main() -> int:
             for process in processes:
                 if process.poll() is None:
                     process.kill()
+
+
+LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
+
+
+def end_with_parent() -> None:
+    """In a new process: to be killed when launch.py is, which SIGKILL gives no time to clean up."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def wait(processes: list, grace: float) -> int:

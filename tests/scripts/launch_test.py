@@ -30,6 +30,11 @@ def run(command):
     return done, time.monotonic() - begin
 
 
+def runs(process):
+    status = pathlib.Path(f"/proc/{process}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
 class SeveralProcesses(unittest.TestCase):
     def test_training_equals_that_of_one_process(self):
         for processes in (2, 4):
@@ -67,6 +72,17 @@ class Launcher(unittest.TestCase):
         self.assertLess(seconds, 10)
         self.assertIn("rank 1 ended with exit status 5", done.stderr)
         self.assertIn("rank 0 did not end by itself", done.stderr)
+
+    def test_processes_end_with_a_launcher_that_is_killed(self):
+        launcher = subprocess.Popen([sys.executable, str(LAUNCH), "-n", "2", "sh", "-c", "echo $$; exec sleep 60"], stdout=subprocess.PIPE, text=True)
+        processes = [int(launcher.stdout.readline()) for _ in range(2)]
+        self.assertTrue(all(runs(process) for process in processes))
+        launcher.kill()
+        launcher.communicate()
+        end = time.monotonic() + 10
+        while any(runs(process) for process in processes) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertFalse(any(runs(process) for process in processes))
 
     def test_a_program_that_is_not_there(self):
         done, _ = with_sockets(2, "/nowhere/program")
