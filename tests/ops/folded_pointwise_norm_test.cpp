@@ -133,6 +133,21 @@ TEST_CASE("folded_pointwise_norm's gradients agree with central differences") {
   }
 }
 
+TEST_CASE("folded_pointwise_norm's statistics are those of float, whatever large products multiply") {
+  const Case c{{2, 20, 20, 64}, 128, true, false, false, true};
+  const Inputs<float> in(c), same(c);
+  const auto with = [&](const Inputs<float>& inputs, Precision precision) {
+    set_product_precision(precision);
+    folded_pointwise_norm(inputs.x, inputs.weight, inputs.gamma, inputs.beta, inputs.running_mean,
+                          inputs.running_var, {.training = true});
+    CHECK(product_precision() == precision);
+    set_product_precision(Precision::float32);
+  };
+  with(in, Precision::bf16), with(same, Precision::float32);
+  CHECK(test::identical(in.running_mean, same.running_mean));
+  CHECK(test::identical(in.running_var, same.running_var));
+}
+
 TEST_CASE("folded_pointwise_norm of bf16 is as near to double as the two operations are") {
   const Case c{{2, 15, 16, 24}, 96, true, false, true, true};
   const Inputs<bf16> in(c);

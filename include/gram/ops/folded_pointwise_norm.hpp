@@ -118,10 +118,11 @@ Tensor<T> folded_pointwise_norm(const Tensor<T>& x, const Tensor<T>& weight,
 
   const bool training = options.training, relu = options.relu;
   constexpr GemmBatch one{.count = 1, .stride_a = 0, .stride_b = 0, .stride_c = 0};
-  Tensor<T> z(shape, x.device()), scaled({out, in}, x.device());
+  Tensor<T> z(shape, x.device()), scaled, shift;
   detail::FoldedNorm<A> f;
   {
     const NoGrad off;
+    const FullPrecision exact;
     f.weight = converted<A>(weight.alias({out, in}));
     Tensor<A> variance = running_var;
     if (training) {
@@ -147,13 +148,13 @@ Tensor<T> folded_pointwise_norm(const Tensor<T>& x, const Tensor<T>& weight,
     scaled = converted<T>(wide);
     const Tensor<A> moved =
         training ? detail::times_vector(converted<A>(scaled), f.x_mean) : mul(f.mean, f.scale);
-    const Tensor<T> shift = converted<T>(norm_bias.defined() ? sub(norm_bias.detach(), moved) : neg(moved));
-    on(x.device(), [&](auto device) {
-      kernels::gemm_batched(
-          device, one, {rows, out, in}, x.data(), in, false, scaled.data(), in, true, z.data(), out,
-          {.bias = shift.data(), .relu = relu, .residual = residual.data(), .base = z.data()});
-    });
+    shift = converted<T>(norm_bias.defined() ? sub(norm_bias.detach(), moved) : neg(moved));
   }
+  on(x.device(), [&](auto device) {
+    kernels::gemm_batched(
+        device, one, {rows, out, in}, x.data(), in, false, scaled.data(), in, true, z.data(), out,
+        {.bias = shift.data(), .relu = relu, .residual = residual.data(), .base = z.data()});
+  });
 
   return record(
       name, z, {x, weight, norm_weight, norm_bias, residual},

@@ -11,6 +11,26 @@ struct MatmulOptions {
   bool transpose_b = false;  ///< b is (..., N, K)
 };
 
+/// While it lives, products of float have operands of float, whatever set_product_precision() and set_tf32()
+/// say: for sums of which differences are taken.
+class FullPrecision {
+ public:
+  FullPrecision() {
+    set_product_precision(Precision::float32);
+    set_tf32(false);
+  }
+  ~FullPrecision() {
+    set_product_precision(precision_);
+    set_tf32(tf32_);
+  }
+  FullPrecision(const FullPrecision&) = delete;
+  FullPrecision& operator=(const FullPrecision&) = delete;
+
+ private:
+  Precision precision_ = product_precision();
+  bool tf32_ = tf32();
+};
+
 namespace detail {
 
 /// The sizes of a product of matrices or of batches of them; throws ShapeError when the arguments do not fit.
