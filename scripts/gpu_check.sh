@@ -32,7 +32,7 @@ done
 out=$(mkdir -p "${OUT:-build/gpu_check}" && cd "${OUT:-build/gpu_check}" && pwd)
 objects=$PWD/build/gpu
 mkdir -p "$objects"
-export PATH=$PATH:/usr/local/cuda/bin GRAM_PLAN_CACHE=$out/plans
+export PATH=$PATH:/usr/local/cuda/bin GRAM_PLAN_CACHE=$out/plans GRAM_CUDA_VERBOSE=1
 summary=""
 failed=0
 
@@ -43,6 +43,10 @@ cudnn_root() {
   done
   return 1
 }
+
+# A folder of the toolkit, and cuBLASLt in it, or in the pip package beside that of cuDNN ($1).
+toolkit_root() { dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")"; }
+cublaslt() { ls "$(toolkit_root)"/lib64/libcublasLt.so "$1"/../cu13/lib/libcublasLt.so.13 2> /dev/null | head -1; }
 
 stage_env() {
   date
@@ -70,9 +74,17 @@ run_parallel() { # lines of commands; all run, and the first failure is the resu
 stage_build() {
   local cudnn own="-I include -I tests -I tests/cuda -I $objects" scalar
   cudnn=$(cudnn_root) || { echo "cuDNN is in no folder that is known; set CUDNN_ROOT"; return 1; }
+  [ -n "$(cublaslt "$cudnn")" ] || { echo "cuBLASLt is neither in $(toolkit_root) nor beside $cudnn"; return 1; }
+  local headers="-I $cudnn/include"
+  [ -e "$(toolkit_root)/include/cublasLt.h" ] || headers="$headers -I $cudnn/../cu13/include"
   [ -z "$include" ] || own="$own -isystem $include -isystem $include/stb"
-  printf '#include "gram/cuda_impl.cuh"\n' > "$objects/gram_cuda.cu.new"
-  cmp -s "$objects/gram_cuda.cu.new" "$objects/gram_cuda.cu" || mv "$objects/gram_cuda.cu.new" "$objects/gram_cuda.cu"
+  # What cuda_impl.cuh does in one source, as cmake/cuda.cmake in several that compile side by side.
+  local part=0 fill_in
+  for fill_in in "fill_in_tables<float>()" "fill_in_tables<double>()" "fill_in_tables<bf16>(), fill_in_other_tables()"; do
+    printf '#include "gram/cuda/tables.cuh"\nusing namespace gram;\nusing namespace gram::cuda;\nstatic const bool filled_in = (%s, true);\n' \
+      "$fill_in" > "$objects/gram_cuda_$part.cu"
+    part=$((part + 1))
+  done
   for scalar in float double bf16; do
     { printf '#define GRAM_SCALAR %s\n' $scalar
       [ $scalar = bf16 ] && echo '#define GRAM_STORAGE_ONLY'
@@ -82,11 +94,11 @@ stage_build() {
     printf '#define GRAM_COMPILED\n#include "gram/gram.hpp"\n#define GRAM_TEMPLATE template\n#define GRAM_SCALAR %s\n#include "gram/compiled.inl"\n' $scalar > "$objects/templates_$scalar.cpp"
   done
   {
-    compile "$objects/gram_cuda.o" nvcc -std=c++20 -O3 "-arch=$arch" --expt-relaxed-constexpr -I include -I "$cudnn/include" -c "$objects/gram_cuda.cu"
+    for part in 0 1 2; do compile "$objects/gram_cuda_$part.o" nvcc -std=c++20 -O3 "-arch=$arch" --expt-relaxed-constexpr -I include $headers -c "$objects/gram_cuda_$part.cu"; done
     for scalar in float double bf16; do compile "$objects/templates_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/templates_$scalar.cpp"; done
     for scalar in float double bf16; do compile "$objects/kernels_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/kernels_$scalar.cpp"; done
     for source in examples/gram.cpp examples/gram_bench.cpp examples/gram_verbs.cpp examples/train_ga_resnet.cpp examples/options.cpp bench/cuda_ceilings.cpp; do
-      compile "$objects/$(basename "$source" .cpp).o" g++ -std=c++20 -O1 -fopenmp -DGRAM_COMPILED $own -c "$source"
+      compile "$objects/$(basename "$source" .cpp).o" g++ -std=c++20 -O1 -fopenmp -DGRAM_COMPILED -DGRAM_CUDA $own -c "$source"
     done
     for source in tests/cuda/main.cpp tests/cuda/*_test.cpp; do
       compile "$objects/cuda_$(basename "$source" .cpp).o" g++ -std=c++20 -O0 -fopenmp -DGRAM_COMPILED $own -c "$source"
@@ -94,10 +106,12 @@ stage_build() {
   } > "$objects/commands"
   echo "$(wc -l < "$objects/commands") files to compile"
   run_parallel < "$objects/commands" || return 1
-  local library="$objects/gram_cuda.o $(echo "$objects"/kernels_*.o "$objects"/templates_*.o)"
-  local cudnn_library
-  cudnn_library=$(ls "$cudnn"/lib*/libcudnn.so* 2> /dev/null | sort | head -1)
-  local libraries="$cudnn_library -L/usr/local/cuda/lib64 -lcublasLt -lcudart_static -ldl -lrt -lpthread -Wl,-rpath,$(dirname "$cudnn_library"):/usr/local/cuda/lib64"
+  local library="$(echo "$objects"/gram_cuda_?.o) $(echo "$objects"/kernels_*.o "$objects"/templates_*.o)"
+  local cudnn_library lt
+  cudnn_library=$(ls "$cudnn"/lib*/libcudnn.so* "$cudnn"/lib/*-linux-gnu/libcudnn.so* 2> /dev/null | sort | head -1)
+  [ -n "$cudnn_library" ] || { echo "no libcudnn.so in the folders of $cudnn"; return 1; }
+  lt=$(cublaslt "$cudnn")
+  local libraries="$cudnn_library $lt -L$(toolkit_root)/lib64 -lcudart_static -ldl -lrt -lpthread -Wl,-rpath,$(dirname "$cudnn_library"):$(dirname "$lt")"
   (
     cd "$objects" &&
       g++ -fopenmp gram.o gram_bench.o gram_verbs.o $library $libraries -o gram &&
@@ -109,13 +123,18 @@ stage_build() {
 }
 
 stage_tests() {
-  "$objects/test_cuda" --duration=true
-  local status=$?
-  [ $status = 77 ] && { echo "no device answers: nothing was tested"; return 1; }
-  [ $status = 0 ] || return $status
+  # One process for each source: an error of the device ends all that comes after it in a process.
+  local source status bad=0
+  for source in tests/cuda/*_test.cpp; do
+    timeout 60 "$objects/test_cuda" --duration=true "--source-file=*/$(basename "$source")"
+    status=$?
+    [ $status = 77 ] && { echo "no device answers: nothing was tested"; return 1; }
+    [ $status = 0 ] || { echo "FAILED ($status): $source"; bad=1; }
+  done
+  [ $bad = 0 ] || return 1
   for options in "--device cpu" "--device cuda" "--device cuda --precision bf16"; do
     echo "train_ga_resnet $options:"
-    "$objects/train_ga_resnet" $options --epochs 1 --steps 30 --batch 64 2> /dev/null || return 1
+    "$objects/train_ga_resnet" $options --epochs 1 --steps 30 --batch 64 || return 1
   done
 }
 stage_ceilings() { "$objects/cuda_ceilings" 2; }
@@ -134,7 +153,7 @@ stage_sanitize() {
   command -v compute-sanitizer > /dev/null || { echo "skipped: no compute-sanitizer here"; return 3; }
   local tool
   for tool in memcheck racecheck initcheck; do
-    compute-sanitizer --tool $tool --error-exitcode 9 "$objects/test_cuda" -sf='*copy_test*,*graph_test*,*elementwise_test*,*batch_norm_test*' || return 1
+    compute-sanitizer --tool $tool --error-exitcode 9 "$objects/test_cuda" -sf='*copy_test*,*graph_test*,*elementwise_test*,*batch_norm_test*,*permute_test*,*gather_test*,*layer_norm_test*,*reduce_test*,*class_attention_test*' || return 1
   done
 }
 
@@ -143,7 +162,7 @@ limit_of() {
 }
 
 # Functions in a shell of their own, for timeout.
-export -f cudnn_root compile run_parallel stage_env stage_build stage_tests stage_ceilings stage_bench stage_pytorch stage_sanitize
+export -f cudnn_root toolkit_root cublaslt compile run_parallel stage_env stage_build stage_tests stage_ceilings stage_bench stage_pytorch stage_sanitize
 export include python arch rows jobs out objects
 for stage in $stages; do
   left=$((total - SECONDS)) limit=$(limit_of "$stage")

@@ -37,6 +37,20 @@ TEST_CASE_TEMPLATE("packed queries, keys and values", T, float, double, bf16) {
           test::device_tolerance<T>);
 }
 
+TEST_CASE("attention of bf16 at widths that cuDNN takes, with rows that fill no tile") {
+  for (const AttentionCase& c :
+       {AttentionCase{1, 2, 197, 197, 64, 64}, {2, 2, 50, 98, 32, 32}, {1, 2, 1, 65, 64, 64}}) {
+    CAPTURE(c.queries);
+    const auto f = [&](const std::vector<Tensor<bf16>>& x) {
+      return attention(x[0], x[1], x[2], {.heads = c.heads});
+    };
+    CHECK(test::device_distance<bf16>(f, attention_inputs<bf16>(c)) <= test::device_tolerance<bf16>);
+  }
+  const auto packed = [](const std::vector<Tensor<bf16>>& x) { return attention(x[0], {.heads = 2}); };
+  CHECK(test::device_distance<bf16>(packed, test::random_inputs<bf16>({{1, 197, 3 * 2 * 64}})) <=
+        test::device_tolerance<bf16>);
+}
+
 TEST_CASE_TEMPLATE("gradients of queries, keys and values that are one tensor are added", T, float, double) {
   const auto f = [](const std::vector<Tensor<T>>& x) { return attention(x[0], x[0], x[0], {.heads = 2}); };
   CHECK(test::device_distance<T>(f, test::random_inputs<T>({{2, 9, 6}})) <= test::device_tolerance<T>);
