@@ -34,7 +34,8 @@ class Capture {
     };
     return static_cast<const V*>(add(std::make_unique<Typed>(std::move(value)), sizeof(V)));
   }
-  /// A key whose stream is drawn anew for every replay, as a plain step would draw it.
+  /// A key whose stream is drawn anew for every replay, as a plain step would draw it. The seed is that of
+  /// the capture: a source that is restored with another one needs another graph.
   RandomKey key(Rng& rng) {
     return {rng.seed(), 0, live([&rng] { return rng.key().stream; })};
   }

@@ -11,10 +11,18 @@
 
 namespace gram::cuda {
 
+/// Makes a device the one that calls of this thread are for.
+inline void select(Cuda device) {
+  thread_local int current = -1;
+  if (current == device.index) return;
+  check(cudaSetDevice(device.index), "cudaSetDevice");
+  current = device.index;
+}
+
 class Context {
  public:
-  /// The context of a device; made on first use, never destroyed: tensors in static storage may outlive any
-  /// other object.
+  /// The context of a device, which is selected; made on first use, never destroyed: tensors in static
+  /// storage may outlive any other object.
   static Context& of(Cuda device) {
     static std::mutex mutex;
     static auto* const contexts = new std::vector<std::unique_ptr<Context>>;
@@ -22,6 +30,7 @@ class Context {
     const auto index = static_cast<std::size_t>(device.index);
     while (contexts->size() <= index) contexts->push_back(nullptr);
     auto& context = (*contexts)[index];
+    select(device);
     if (!context) context.reset(new Context(device));
     return *context;
   }
@@ -32,7 +41,6 @@ class Context {
 
  private:
   explicit Context(Cuda device) : device_(device) {
-    check(cudaSetDevice(device.index), "cudaSetDevice");
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     memory_ = std::make_unique<DeviceMemory>(device.index, stream_);
   }
@@ -43,6 +51,13 @@ class Context {
 };
 
 inline cudaStream_t stream(Cuda device) { return Context::of(device).stream(); }
+
+/// Whether what is started now becomes part of a graph.
+inline bool capturing(Cuda device) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream(device), &status), "cudaStreamIsCapturing");
+  return status != cudaStreamCaptureStatusNone;
+}
 
 /// Device memory for `count` objects until the end of scope, for kernels that need room between two launches.
 template <class T>

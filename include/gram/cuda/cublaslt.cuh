@@ -14,6 +14,7 @@
 
 #include "gram/cuda/context.cuh"
 #include "gram/cuda/gemm.hpp"
+#include "gram/cuda/refusal.hpp"
 
 namespace gram::cuda {
 
@@ -32,7 +33,7 @@ struct LtProblem {
   Index m, n, k, lda, ldb, ldc, count, stride_a, stride_b, stride_c, stride_bias;
   bool transpose_a, transpose_b, add, tf32;
   int in, out, epilogue;
-  unsigned align_a, align_b, align_c, align_d;
+  unsigned align_a, align_b, align_c, align_d, align_bias;
   auto operator<=>(const LtProblem&) const = default;
 };
 
@@ -90,18 +91,25 @@ class CublasLt {
     return *here;
   }
 
-  /// Starts the product; false when the library has no algorithm for the problem.
+  /// Starts the product; false when the library has no algorithm for the problem, or refuses its own.
   bool run(const LtProblem& problem, const LtOperands& operands) {
     LtPlan& plan = plans_[problem];
     if (!plan.product.get()) make(plan, problem, operands);
     if (!plan.found) return false;
     if (operands.bias) set_bias(plan, operands.bias);
-    check(start(plan, problem, operands, operands.d, plan.algorithm, plan.workspace), "cublasLtMatmul");
+    const cublasStatus_t status = start(plan, problem, operands, operands.d, plan.algorithm, plan.workspace);
+    if (is_refusal(status)) {
+      note(problem, status);
+      return plan.found = false;
+    }
+    check(status, "cublasLtMatmul");
     return true;
   }
 
  private:
   explicit CublasLt(Cuda device) : device_(device) {
+    require<DeviceError>(!capturing(device),
+                         "cuda: the first call of cuBLASLt cannot be captured; run the step once before");
     Context::of(device);
     check(cublasLtCreate(&handle_), "cublasLtCreate");
   }
@@ -175,20 +183,23 @@ class CublasLt {
     const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
         handle_, plan.product.get(), plan.a.get(), plan.b.get(), plan.c.get(), plan.c.get(), preference.get(),
         std::clamp(gemm_settings.candidates, 1, most_candidates), results, &count);
-    if (status != CUBLAS_STATUS_SUCCESS && status != CUBLAS_STATUS_NOT_SUPPORTED)
-      check(status, "cublasLtMatmulAlgoGetHeuristic");
+    if (!is_refusal(status)) check(status, "cublasLtMatmulAlgoGetHeuristic");
     if (status != CUBLAS_STATUS_SUCCESS) count = 0;
-    const int best = count > 1 && !capturing() ? fastest(plan, p, operands, results, count) : 0;
-    if (best >= count || results[best].state != CUBLAS_STATUS_SUCCESS) return;
+    const int best = count > 1 && !capturing(device_) ? fastest(plan, p, operands, results, count) : 0;
+    if (best >= count || results[best].state != CUBLAS_STATUS_SUCCESS) return note(p, status);
     plan.algorithm = results[best].algo;
     plan.workspace = results[best].workspaceSize;
     plan.found = true;
   }
 
-  bool capturing() const {
-    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    check(cudaStreamIsCapturing(stream(device_), &status), "cudaStreamIsCapturing");
-    return status != cudaStreamCaptureStatusNone;
+  static bool is_refusal(cublasStatus_t status) {
+    return status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE;
+  }
+  static void note(const LtProblem& p, cublasStatus_t status) {
+    note_refusal("cuBLASLt",
+                 text("product ", p.m, " x ", p.n, " x ", p.k, ", ", p.count, " of types ", p.in, " -> ",
+                      p.out, ", epilogue ", p.epilogue),
+                 cublasLtGetStatusString(status));
   }
 
   /// The candidate that takes the least time, the second of two runs. Results go to memory of their own.

@@ -34,7 +34,8 @@ inline bool cudnn_attention(Cuda device, const kernels::AttentionShape& s, const
 inline bool cudnn_attention_grad(Cuda device, const kernels::AttentionShape& s, const bf16* q, const bf16* k,
                                  const bf16* v, const bf16* y, const float* lse, const bf16* dy,
                                  GradientSink<bf16> dq, GradientSink<bf16> dk, GradientSink<bf16> dv) {
-  if (!cudnn_takes_attention(s) || !dq || !dk || !dv || dq.add || dk.add || dv.add) return false;
+  const bool single = s.queries == 1 && s.keys == 1;  // which cuDNN does not promise to take
+  if (!cudnn_takes_attention(s) || single || !dq || !dk || !dv || dq.add || dk.add || dv.add) return false;
   if (!are_aligned(q, k, v, y, lse, dy, dq.data, dk.data, dv.data)) return false;
   const Index rows = s.images * s.heads * s.queries;
   DeviceScratch<bf16> again(device, y ? 0 : rows * s.value_width);

@@ -128,11 +128,14 @@ class CudnnGraph {
     finish(std::move(d), "attention operation");
   }
 
-  /// The graph as plans are made of it; nothing can be added any more.
-  const Descriptor& finish() {
+  /// The graph as plans are made of it, for the device of `handle` if there is one; nothing can be added any
+  /// more.
+  const Descriptor& finish(cudnnHandle_t handle = nullptr) {
     if (!graph_) {
       Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-      graph.set_descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS, operations_).finish("operation graph");
+      graph.set_descriptors(CUDNN_ATTR_OPERATIONGRAPH_OPS, operations_);
+      if (handle) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle);
+      graph.finish("operation graph");
       graph_ = std::move(graph);
     }
     return graph_;

@@ -68,8 +68,8 @@ inline Descriptor config_of(const PlanChoice& choice, const Descriptor& graph, P
   return config;
 }
 
-/// Whether the engine makes the same bits in every run, with sums in float, of the operands as they are
-/// unless they may be rounded.
+/// Whether the engine makes the same bits in every run, with sums in float; unless operands may be rounded,
+/// also of the operands as they are, which transforms of them (Winograd's, Fourier's) are not.
 inline bool keeps_rules(const Descriptor& config, const PlanRules& rules) {
   const auto notes = engine_of(config).get_all<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
                                                                             CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
@@ -77,7 +77,9 @@ inline bool keeps_rules(const Descriptor& config, const PlanRules& rules) {
     return note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC ||
            note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION ||
            (!rules.rounding &&
-            (note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS || note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE));
+            (note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS || note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||
+             note == CUDNN_NUMERICAL_NOTE_FFT ||
+             (note >= CUDNN_NUMERICAL_NOTE_WINOGRAD && note <= CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13)));
   });
 }
 
@@ -103,10 +105,13 @@ inline std::vector<Descriptor> proposals(CudnnGraph& graph, PlanTarget target, c
   return heuristic.get_descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, 64);
 }
 
-/// The first plans that can be made, at most so many. Empty when cuDNN has none for the graph.
+/// The first plans that can be made, at most so many. Empty when cuDNN has none for the graph. An engine that
+/// does not fit may take a second to say so; after a few dozen the search ends.
 inline std::vector<CudnnPlan> make_plans(CudnnGraph& graph, PlanTarget target, const PlanRules& rules,
                                          std::size_t most) {
   std::vector<CudnnPlan> plans;
+  int refusals = 0;
+  constexpr int most_refusals = 24;
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
     std::vector<Descriptor> configs;
     try {
@@ -114,13 +119,14 @@ inline std::vector<CudnnPlan> make_plans(CudnnGraph& graph, PlanTarget target, c
     } catch (const DeviceError&) {  // no engine of this mode
     }
     for (Descriptor& config : configs) try {
-        if (plans.size() >= most) return plans;
+        if (plans.size() >= most || refusals == most_refusals) return plans;
         if (!keeps_rules(config, rules)) continue;
         CudnnPlan plan = plan_of(std::move(config), graph, target);
         const bool known = std::any_of(plans.begin(), plans.end(),
                                        [&](const CudnnPlan& p) { return p.choice == plan.choice; });
         if (!known && plan.workspace <= rules.most_workspace) plans.push_back(std::move(plan));
       } catch (const DeviceError&) {  // an engine that does not fit
+        ++refusals;
       }
   }
   return plans;

@@ -20,7 +20,7 @@ inline void check(cudaError_t status, const char* what) {
   if (status != cudaSuccess) throw DeviceError(text("cuda: ", what, ": ", cudaGetErrorString(status)));
 }
 
-/// The stream that all work of a device is started on, in order.
+/// The stream that all work of a device is started on, in order; selects the device.
 cudaStream_t stream(Cuda device);
 
 /// Starts a kernel on the device's stream. blocks and threads are counts or dim3; `shared` bytes of dynamic
@@ -30,6 +30,7 @@ template <class... Parameters, class... Arguments>
 void launch(Cuda device, void (*kernel)(Parameters...), dim3 blocks, dim3 threads, std::size_t shared,
             Arguments... arguments) {
   if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0) return;
+  const cudaStream_t on = stream(device);  // selects the device, which the attribute belongs to
   if (shared > 48 * 1024)
     check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
@@ -38,7 +39,7 @@ void launch(Cuda device, void (*kernel)(Parameters...), dim3 blocks, dim3 thread
   config.gridDim = blocks;
   config.blockDim = threads;
   config.dynamicSmemBytes = shared;
-  config.stream = stream(device);
+  config.stream = on;
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), "launch of a kernel");
 }
 

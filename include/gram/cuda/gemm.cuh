@@ -88,7 +88,8 @@ bool gemm_by_library(Cuda device, const GemmArguments<T, Out>& g) {
               .align_a = alignment_of(g.a),
               .align_b = alignment_of(g.b),
               .align_c = alignment_of(c ? c : g.c),
-              .align_d = alignment_of(g.c)};
+              .align_d = alignment_of(g.c),
+              .align_bias = 0};
   CublasLt& library = CublasLt::of(device);
   const auto bias_bytes = static_cast<std::size_t>(g.batch.stride_bias) * sizeof(Out);
   const bool bias_fits = !rest.bias || (alignment_of(rest.bias) >= 16 && bias_bytes % 16 == 0);
@@ -97,6 +98,7 @@ bool gemm_by_library(Cuda device, const GemmArguments<T, Out>& g) {
     fused.epilogue =
         rest.bias ? rest.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_RELU;
     fused.stride_bias = rest.bias ? g.batch.stride_bias : 0;
+    fused.align_bias = rest.bias ? alignment_of(rest.bias) : 0;
     const LtOperands with_bias{g.a, g.b, c, g.c, rest.bias};
     if (library.run(fused, with_bias)) return true;
   }

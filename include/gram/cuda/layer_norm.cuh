@@ -270,15 +270,16 @@ void layer_norm_grad(Cuda device, const T* x, const T* dy, Index rows, Index C, 
         finish(partial.data(), blocks);
       }))
     return;
+  if (sums) {  // before dx, which may be written over dy
+    const ColumnGrid grid(rows, C, 1, ColumnGrid::blocks_of_sums);
+    DeviceScratch<A> partial(device, 2 * grid.row_blocks() * C);
+    launch(device, layer_norm_columns_kernel<T>, grid.blocks, grid.threads, 0, x, dy, rows, C, mean, rstd,
+           partial.data());
+    finish(partial.data(), grid.row_blocks());
+  }
   if (dx)
     launch(device, layer_norm_wide_grad_kernel<T>, layer_norm_blocks(rows, block_threads / warp_size),
            block_threads, 0, x, dy, rows, C, weight, mean, rstd, dx);
-  if (!sums) return;
-  const ColumnGrid grid(rows, C, 1, ColumnGrid::blocks_of_sums);
-  DeviceScratch<A> partial(device, 2 * grid.row_blocks() * C);
-  launch(device, layer_norm_columns_kernel<T>, grid.blocks, grid.threads, 0, x, dy, rows, C, mean, rstd,
-         partial.data());
-  finish(partial.data(), grid.row_blocks());
 }
 
 template <class T>

@@ -85,10 +85,10 @@ class DeviceMemory {
       for (void* const memory : list) to_cache(memory, size);
   }
 
-  /// Gives cached blocks back to the driver.
+  /// Gives cached blocks back to the driver; not while a graph is captured, which would free them as well.
   void trim() noexcept {
     const std::scoped_lock lock(mutex_);
-    trim_locked();
+    if (!private_) trim_locked();
   }
 
   MemoryStats stats() const {

@@ -26,7 +26,7 @@ class NcclCommunicator final : public Communicator {
     host.broadcast(words.data(), static_cast<Index>(words.size()));
     id = std::bit_cast<ncclUniqueId>(words);
 
-    check(cudaSetDevice(device.index), "cudaSetDevice");
+    select(device);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 1;
     checked(ncclCommInitRankConfig(&comm_, size(), id, rank(), &config), "ncclCommInitRankConfig");
@@ -90,7 +90,7 @@ class NcclCommunicator final : public Communicator {
     require<DeviceError>(message.device.index() == device_.index, "NcclCommunicator: values are on ",
                          message.device, ", but this is the communicator of cuda:", device_.index);
     check_background();
-    check(cudaSetDevice(device_.index), "cudaSetDevice");
+    select(device_);
     check(cudaEventRecord(ready_, stream(device_)), "cudaEventRecord");
     check(cudaStreamWaitEvent(side_, ready_, 0), "cudaStreamWaitEvent");
     const auto count = static_cast<std::size_t>(message.count);

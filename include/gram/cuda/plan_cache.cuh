@@ -9,6 +9,7 @@
 #include "gram/cuda/cudnn_plan.cuh"
 #include "gram/cuda/fastest.hpp"
 #include "gram/cuda/gemm.hpp"
+#include "gram/cuda/refusal.hpp"
 
 namespace gram::cuda {
 
@@ -46,13 +47,16 @@ class PlanCache {
     const auto at = plans_.find(key);
     if (at != plans_.end()) return at->second.get();
     auto& plan = plans_[key];
+    std::string reason = "no engine keeps the rules";
     try {
       auto graph = std::make_unique<CudnnGraph>(make_graph());
-      graph->finish();
+      graph->finish(handle_);
       plan = choose(key, rounding, *graph, pointers);
       if (plan) graphs_.push_back(std::move(graph));
-    } catch (const DeviceError&) {  // operations that cuDNN does not take
+    } catch (const DeviceError& error) {  // operations that cuDNN does not take
+      reason = error.what();
     }
+    if (!plan) note_refusal("cuDNN", key.to_text(), reason);
     return plan.get();
   }
 
@@ -69,7 +73,9 @@ class PlanCache {
 
  private:
   explicit PlanCache(Cuda device) : device_(device) {
-    check(cudaSetDevice(device.index), "cudaSetDevice");
+    require<DeviceError>(!capturing(device),
+                         "cuda: the first call of cuDNN cannot be captured; run the step once before");
+    select(device);
     check_cudnn(cudnnCreate(&handle_), "cudnnCreate");
     check_cudnn(cudnnSetStream(handle_, stream(device)), "cudnnSetStream");
     cudaDeviceProp properties{};
@@ -85,7 +91,7 @@ class PlanCache {
         return std::make_unique<CudnnPlan>(plan_of(config_of(*known, graph.finish(), target), graph, target));
       } catch (const DeviceError&) {  // written by another build of cuDNN: chosen anew
       }
-    const int wanted = capturing() ? 1 : gemm_settings.candidates;
+    const int wanted = capturing(device_) ? 1 : gemm_settings.candidates;
     auto plans = make_plans(graph, target, {.rounding = rounding}, static_cast<std::size_t>(wanted));
     if (plans.empty()) return nullptr;
     std::size_t best = 0;
@@ -117,11 +123,6 @@ class PlanCache {
     cudaEventDestroy(before);
     cudaEventDestroy(after);
     return all;
-  }
-  bool capturing() const {
-    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-    check(cudaStreamIsCapturing(stream(device_), &status), "cudaStreamIsCapturing");
-    return status != cudaStreamCaptureStatusNone;
   }
 
   Cuda device_;

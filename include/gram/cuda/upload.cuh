@@ -11,7 +11,7 @@ namespace gram::cuda {
 class UploadStages {
  public:
   UploadStages(Cuda device, std::size_t bytes) : device_(device), bytes_(bytes) {
-    check(cudaSetDevice(device.index), "cudaSetDevice");
+    select(device);
     check(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     for (Stage& stage : stages_) {
       check(cudaMallocHost(&stage.pinned, bytes), "page-locked memory");

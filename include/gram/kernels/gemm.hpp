@@ -22,7 +22,7 @@ template <class T>
 struct GemmEpilogue {
   const T* bias = nullptr;      ///< one value for each column of the tile
   bool add = false;             ///< add to what c holds
-  bool relu = false;            ///< max(0, .), NaN stays NaN
+  bool relu = false;            ///< max(0, .); NaN stays NaN, but a library of a GPU may make 0 of it
   const T* residual = nullptr;  ///< residual[p - base] belongs to the element at p
   const T* base = nullptr;      ///< the first element of the whole result; needed with a residual only
   bool gelu = false;            ///< x Phi(x), on the stored tile while the L1 cache has it
