@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 
-#include "gram/io/file.hpp"
+#include "gram/core/file.hpp"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"

@@ -4,6 +4,7 @@
 #include "gram/core/communicator.hpp"
 #include "gram/core/device.hpp"
 #include "gram/core/error.hpp"
+#include "gram/core/file.hpp"
 #include "gram/core/gradient_sink.hpp"
 #include "gram/core/memory.hpp"
 #include "gram/core/names.hpp"
@@ -112,7 +113,6 @@
 
 #include "gram/io/checksum.hpp"
 #include "gram/io/dtype.hpp"
-#include "gram/io/file.hpp"
 #include "gram/io/json_scanner.hpp"
 #include "gram/io/layout.hpp"
 #include "gram/io/load_checkpoint.hpp"

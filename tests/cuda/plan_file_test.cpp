@@ -81,7 +81,6 @@ TEST_CASE("a file that is not one of plans is not read, not replaced, and named"
   const std::string fields = "version, device, problem and plan between tabs are expected";
   const std::string knobs = "an engine and knobs, as in \"67 2=0 16=1\", are expected behind the last tab";
   const std::pair<std::string, std::string> cases[] = {
-      {"", "line 1: not a file of plans; \"gram plans 1\" is expected"},
       {"gram plans 2\n", "line 1: not a file of plans; \"gram plans 1\" is expected"},
       {"gram plans 1", "line 1: not a file of plans; \"gram plans 1\" is expected"},
       {"\x7f"
@@ -124,10 +123,20 @@ TEST_CASE("a file that cannot be written is named, and plans are kept in memory"
   PlanFile file(path);
   CHECK(file.reason() == "");
   file.keep(one_problem, {1, {}});
-  CHECK(file.reason() == "/nowhere/at all: the file cannot be written");
+  CHECK(file.reason() == "'/nowhere/at all': cannot write: No such file or directory");
   CHECK(file.find(one_problem));
   const std::string folder = std::filesystem::temp_directory_path().string();
-  CHECK(PlanFile(folder).reason() == folder + ": the file cannot be read");
+  CHECK(PlanFile(folder).reason() == printable(folder) + ": not an ordinary file");
+  CHECK(PlanFile("/dev/zero").reason() == "'/dev/zero': not an ordinary file");
+}
+
+TEST_CASE("an empty file, as mktemp makes it, is one without plans") {
+  const std::string path = plan_path("empty");
+  write(path, "");
+  PlanFile file(path);
+  CHECK(file.reason() == "");
+  file.keep(one_problem, {1, {}});
+  CHECK(PlanFile(path).find(one_problem));
 }
 
 TEST_CASE("set_plan_cache() chooses the file of the program") {

@@ -254,6 +254,16 @@ TEST_CASE("safetensors: what is asked for must be there and must fit") {
   CHECK(error_of([&] { s.tensor<std::int64_t>("f"); }) ==
         begin + "'f': element 0 of dtype F32 cannot be read as int64");
   std::filesystem::remove(path);
+  const auto future = SafeTensors::parse(
+      "f", file("{" + entry("x", "[1,3,65536,137438953472]", 0, 0, "F99") + "}"));  // no memory is asked for
+  CHECK(error_of([&] { future.tensor<float>("x"); }) ==
+        "'f': tensor 'x': values of dtype 'F99' cannot be read");
+  SafeTensorsWriter large;
+  large.add("x", Tensor<double>({3}, {HUGE_VAL, std::nan(""), 1e300}));
+  large.write(path);
+  CHECK(error_of([&] { SafeTensors::read(path).tensor<float>("x"); }) ==
+        begin + "'x': element 2 of dtype F64 cannot be read as float");
+  std::filesystem::remove(path);
   const auto deep = SafeTensors::parse("f", file("{" + entry("x", "[1,1,1,1,1,1,1,1,1]", 0, 4) + "}", 4));
   CHECK(error_of([&] { deep.shape("x"); }) == "'f': tensor 'x': shape: more than 8 axes");
   const auto wide = SafeTensors::parse("f", file("{" + entry("x", "[0,18446744073709551615]", 0, 0) + "}"));

@@ -54,6 +54,12 @@ TEST_CASE("safetensors writer: names and files that are refused") {
   CHECK(error_of([&] { w.add("y", Tensor<float>{}); }) == "SafeTensorsWriter::add: 'y' is undefined");
 }
 
+TEST_CASE("safetensors writer: metadata that no reader would take are refused") {
+  SafeTensorsWriter w;
+  w.metadata["folder"] = "\xff";
+  CHECK(error_of([&] { w.header(); }) == "SafeTensorsWriter: metadata '\\xff' is not valid UTF-8");
+}
+
 TEST_CASE("safetensors: the checksum of a file is that of its writer, until a value changes") {
   SafeTensorsWriter w;
   w.add("a", randn<float>({3, 5}, 1));
@@ -71,6 +77,11 @@ TEST_CASE("safetensors: the checksum of a file is that of its writer, until a va
   for (std::size_t at = w.header().size(); at < bytes.size(); at += at < bytes.size() - 100 ? 997 : 1) {
     std::string changed = bytes;
     changed[at] = static_cast<char>(changed[at] ^ 4);
+    CHECK(SafeTensors::parse("f", changed).checksum() != w.checksum());
+  }
+  for (const auto& [from, to] : {std::pair{"F32", "I32"}, {"\"a\"", "\"d\""}}) {
+    std::string changed = bytes;
+    changed.replace(changed.find(from), 3, to);
     CHECK(SafeTensors::parse("f", changed).checksum() != w.checksum());
   }
 }

@@ -181,6 +181,9 @@ TEST_CASE("a state that has been damaged is refused, and nothing is changed") {
     flip();
     CHECK(error_of([&] { load_training_state(other, of_other, file.path); }) ==
           "'" + file.path + "': damaged: its values are not those that were written");
+    CHECK(error_of([&] {
+            load_weights(other, file.path, {.rename = weights_of_state});
+          }).ends_with("': damaged: its values are not those that were written"));
     CHECK(everything(other, of_other) == before);
     flip();
   }

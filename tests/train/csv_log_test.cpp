@@ -35,17 +35,29 @@ TEST_CASE("the log of a resumed training keeps the rows of the epochs that are d
     text << std::ifstream(path).rdbuf();
     return text.str();
   };
-  std::ofstream(path) << "epoch,loss\n1,0.5\n2,0.25\n3,0.125\n4,0.0";  // killed within a row
+  std::ofstream(path) << "epoch,loss\n1,0.5\n2,nan\n3,0.125\n4,0.0";  // killed within a row
   CsvLog(path.string(), {"epoch", "loss"}, 2).row({3, 1});
-  CHECK(content() == "epoch,loss\n1,0.5\n2,0.25\n3,1\n");
+  CHECK(content() == "epoch,loss\n1,0.5\n2,nan\n3,1\n");
   CHECK(test::error_of([&] {
           CsvLog(path.string(), {"epoch", "accuracy"}, 2);
         }) == printable(path.string()) + ": cannot be gone on with: its first line is not 'epoch,accuracy'");
-  CHECK(content() == "epoch,loss\n1,0.5\n2,0.25\n3,1\n");
-  std::ofstream(path) << "epoch,loss\nx,0.5\n";
-  CHECK(test::error_of([&] {
-          CsvLog(path.string(), {"epoch", "loss"}, 2);
-        }) == printable(path.string()) + ": offset 11: a row of numbers is expected");
+  CHECK(content() == "epoch,loss\n1,0.5\n2,nan\n3,1\n");
+  for (const char* row : {"x,0.5", "1", "1,2,3", "1,0.5x", "1x,0.5", "1,", "", ","}) {
+    CAPTURE(row);
+    const std::string lines = text("epoch,loss\n", row, "\n");
+    std::ofstream(path) << lines;
+    CHECK(test::error_of([&] {
+            CsvLog(path.string(), {"epoch", "loss"}, 2);
+          }) == printable(path.string()) + ": offset 11: a row of 2 numbers is expected");
+    CHECK(content() == lines);
+  }
+  for (const char* rows : {"1,0\n4,0", "2,0\n1,0", "1,0\n1,0", "1,0\nnan,0", "3,0\n4,0", "1,0\n-1,0"}) {
+    CAPTURE(rows);
+    std::ofstream(path) << text("epoch,loss\n", rows, "\n");
+    CHECK(test::error_of([&] {
+            CsvLog(path.string(), {"epoch", "loss"}, 2);
+          }).find(" is not of a training of which 2 epochs are done") != std::string::npos);
+  }
   CsvLog(path.string(), {"epoch", "loss"});  // from the beginning: what there was does not count
   CHECK(content() == "epoch,loss\n");
   std::filesystem::remove(path);

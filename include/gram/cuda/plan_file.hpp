@@ -6,10 +6,7 @@
 //     91900 <tab> NVIDIA H200 <tab> conv2d 1 256 56 56 64 .. <tab> 67 2=0 16=1
 // the version of cuDNN, the device, the problem, and the engine with the values of its knobs.
 #pragma once
-#include <unistd.h>
-
 #include <charconv>
-#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -17,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "gram/core/error.hpp"
+#include "gram/core/file.hpp"
 #include "gram/core/shape.hpp"
 
 namespace gram {
@@ -67,8 +64,10 @@ inline bool read_choice(std::string_view words, PlanChoice& choice) {
 
 }  // namespace detail
 
-/// The choices that a file holds. Throws FileError with the line that is not as it has to be.
+/// The choices that a file holds, none when it is empty. Throws FileError with the line that is not as it has
+/// to be.
 inline PlanChoices read_plans(std::string_view file, const std::string& path) {
+  if (file.empty()) return {};
   require<FileError>(file.starts_with(plan_file_head), path,
                      ": line 1: not a file of plans; \"gram plans 1\" is expected");
   file.remove_prefix(plan_file_head.size());
@@ -129,16 +128,15 @@ class PlanFile {
 
  private:
   void merge() {
-    if (path_.empty()) return;
-    std::FILE* const file = std::fopen(path_.c_str(), "rb");
-    if (!file) return;  // the first run makes it
-    std::string bytes;
-    char part[4096];
-    while (const std::size_t count = std::fread(part, 1, sizeof part, file)) bytes.append(part, count);
-    const bool whole = !std::ferror(file);
-    std::fclose(file);
+    struct stat status = {};
+    if (path_.empty() || (::stat(path_.c_str(), &status) != 0 && errno == ENOENT)) return;  // the first run
     try {
-      require<FileError>(whole, path_, ": the file cannot be read");
+      const InputFile file(path_);
+      constexpr std::uint64_t most = std::uint64_t{16} << 20U;
+      require<FileError>(file.size() <= most, printable(path_), ": ", file.size(),
+                         " bytes; a file of plans has at most ", most);
+      std::string bytes(static_cast<std::size_t>(file.size()), '\0');
+      file.read(0, bytes.data(), bytes.size());
       for (auto& [problem, choice] : read_plans(bytes, path_)) choices_.insert_or_assign(problem, choice);
     } catch (const Error& error) {
       reason_ = error.what();
@@ -146,13 +144,14 @@ class PlanFile {
     }
   }
   void write() {
-    const std::string bytes = to_text(choices_), beside = text(path_, ".", getpid(), ".new");
-    std::FILE* const file = std::fopen(beside.c_str(), "wb");
-    const bool written = file && std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-    const bool closed = file && std::fclose(file) == 0;
-    if (written && closed && std::rename(beside.c_str(), path_.c_str()) == 0) return reason_.clear();
-    if (file) std::remove(beside.c_str());
-    reason_ = text(path_, ": the file cannot be written");
+    try {
+      OutputFile file(path_);
+      file.write(to_text(choices_));
+      file.commit();
+      reason_.clear();
+    } catch (const Error& error) {
+      reason_ = error.what();
+    }
   }
 
   std::string path_, reason_;

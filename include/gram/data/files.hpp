@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the readers of data sets share: class names, limits.
 #pragma once
+#include "gram/core/file.hpp"
 #include "gram/core/shape.hpp"
-#include "gram/io/file.hpp"
 
 namespace gram {
 namespace detail {

@@ -2,6 +2,7 @@
 // Element types as tensor files name them, and their conversion to the library's.
 #pragma once
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string_view>
@@ -93,8 +94,8 @@ bool with_dtype(std::string_view dtype, F&& f) {
   return true;
 }
 
-/// to[i] = from[i]; returns how many were converted: fewer than n when an integer does not fit, or when a
-/// fraction is asked to become an integer.
+/// to[i] = from[i]; returns how many were converted: fewer than n when a number is beyond the range of To, or
+/// when a fraction is asked to become an integer.
 template <class From, Element To>
 std::int64_t convert_stored(const From* from, To* to, std::int64_t n) {
   if constexpr (!std::integral<To>) {
@@ -103,6 +104,8 @@ std::int64_t convert_stored(const From* from, To* to, std::int64_t n) {
         to[i] = static_cast<To>(from[i]);
       else
         to[i] = static_cast<To>(static_cast<float>(from[i]));
+      if constexpr (std::floating_point<From> && sizeof(From) > sizeof(To))
+        if (!std::isfinite(static_cast<float>(to[i])) && std::isfinite(from[i])) return i;
     }
   } else if constexpr (std::integral<From>) {
     for (std::int64_t i = 0; i < n; ++i) {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "gram/core/file.hpp"
 #include "gram/io/checksum.hpp"
 #include "gram/io/dtype.hpp"
-#include "gram/io/file.hpp"
 #include "gram/io/json_scanner.hpp"
 #include "gram/tensor/tensor.hpp"
 
@@ -67,14 +67,17 @@ class SafeTensors {
   template <Element T>
   Tensor<T> tensor(std::string_view name) const {
     const Entry& entry = find(name);
-    Tensor<T> y(shape(name));
-    const bool known =
-        with_dtype(entry.dtype, [&](auto zero) { read_values<decltype(zero)>(name, entry, y); });
+    Tensor<T> y;
+    const bool known = with_dtype(entry.dtype, [&](auto zero) {
+      y = Tensor<T>(shape(name));
+      read_values<decltype(zero)>(name, entry, y);
+    });
     if (!known) fail(name, text("values of dtype ", printable(entry.dtype), " cannot be read"));
     return y;
   }
 
-  /// What SafeTensorsWriter::checksum() was of these tensors, unless a value has changed since.
+  /// What SafeTensorsWriter::checksum() was of these tensors, unless a name, a dtype or a value has changed
+  /// since.
   std::string checksum() const {
     Checksum all;
     std::vector<char> piece(std::size_t{1} << 16U);
@@ -85,9 +88,21 @@ class SafeTensors {
         file_.read(values_ + at, piece.data(), static_cast<std::size_t>(n));
         one.add(piece.data(), static_cast<std::size_t>(n));
       }
-      all.add(one);
+      all.add(checksum_of(name, entry.dtype)), all.add(one);
     }
     return all.digits();
+  }
+  /// Throws FileError when the metadata tell the checksum and it is another one.
+  void require_undamaged() const {
+    const auto written = metadata_.find("checksum");
+    if (written != metadata_.end() && written->second != checksum())
+      fail("damaged: its values are not those that were written");
+  }
+  static Checksum checksum_of(std::string_view name, std::string_view dtype) {
+    Checksum sum;
+    const std::string words = text(name, " ", dtype);
+    sum.add(words.data(), words.size());
+    return sum;
   }
 
  private:

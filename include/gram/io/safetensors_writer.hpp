@@ -30,23 +30,29 @@ class SafeTensorsWriter {
     require<ArgumentError>(added, "SafeTensorsWriter::add: there are two tensors of one name");
   }
 
-  /// A checksum of all values, tensor by tensor in the order of their names.
+  /// A checksum of all names, dtypes and values, tensor by tensor in the order of their names.
   std::string checksum() const {
     Checksum all;
     for (const auto& [name, entry] : entries_) {
       Checksum one;
       one.add(entry.data, entry.bytes);
-      all.add(one);
+      all.add(SafeTensors::checksum_of(name, entry.dtype)), all.add(one);
     }
     return all.digits();
   }
 
-  /// Everything before the values: the length and the padded JSON.
+  /// Everything before the values: the length and the padded JSON. Throws ArgumentError for metadata that are
+  /// not UTF-8.
   std::string header() const {
     std::string json = "{";
     if (!metadata.empty()) {
       json += "\"__metadata__\":{";
-      for (const auto& [key, value] : metadata) json += comma(json) + quote(key) + ":" + quote(value);
+      for (const auto& [key, value] : metadata) {
+        for (const std::string* word : {&key, &value})
+          require<ArgumentError>(valid_utf8_prefix(*word) == word->size(), "SafeTensorsWriter: metadata ",
+                                 printable(*word), " is not valid UTF-8");
+        json += comma(json) + quote(key) + ":" + quote(value);
+      }
       json += "}";
     }
     std::uint64_t begin = 0;

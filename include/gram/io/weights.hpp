@@ -129,6 +129,7 @@ struct PendingLoad {
 
 template <class Model>
 PendingLoad pending_load(Model& model, const SafeTensors& file, const LoadOptions& options) {
+  file.require_undamaged();
   const auto names = network_names(file, options);
   PendingLoad load;
   std::set<std::string> used;
@@ -156,8 +157,8 @@ PendingLoad pending_load(Model& model, const SafeTensors& file, const LoadOption
 
 /// Copies the tensors of a file into the parameters and buffers of a model, converted to their types and
 /// layouts; PyTorch's num_batches_tracked is passed over. Throws FileError, with the names and both shapes,
-/// when they do not fit and options.strict is set, or when values cannot be read; then the model is as it
-/// was.
+/// when they do not fit and options.strict is set, when values cannot be read, or when the file has a
+/// checksum, as the state of a training has, and is damaged; then the model is as it was.
 template <class Model>
 LoadReport load_weights(Model& model, const SafeTensors& file, const LoadOptions& options = {}) {
   const detail::PendingLoad load = detail::pending_load(model, file, options);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <charconv>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "gram/io/file.hpp"
+#include "gram/core/file.hpp"
 
 namespace gram {
 
@@ -15,8 +16,9 @@ class CsvLog {
  public:
   CsvLog() = default;
   /// Starts the file with a line of column names. For a training that is resumed after `epochs` epochs, an
-  /// existing log is kept up to them (by its first column); what a killed training wrote later is dropped.
-  /// Throws FileError when the file cannot be written or is no such log.
+  /// existing log is kept up to them (by its first column); the row that a killed training wrote later is
+  /// dropped. Throws FileError when the file cannot be written or is no such log: other columns, rows that
+  /// are not in the order of their epochs, more than one row too many.
   CsvLog(std::string path, const std::vector<std::string>& columns, double epochs = 0)
       : path_(std::move(path)), columns_(columns.size()) {
     std::string start;
@@ -34,7 +36,8 @@ class CsvLog {
     if (!resumed) write(start);
   }
 
-  /// One row. A log without a file ignores it. Throws FileError when the disk refuses it.
+  /// One row, on the disk when this returns. A log without a file ignores it. Throws FileError when the disk
+  /// refuses it.
   void row(const std::vector<double>& values) {
     if (!file_) return;
     require<ArgumentError>(values.size() == columns_, printable(path_), ": a row of ", values.size(),
@@ -42,10 +45,11 @@ class CsvLog {
     std::string line;
     for (const double value : values) {
       char digits[32];
-      std::snprintf(digits, sizeof digits, "%s%.9g", line.empty() ? "" : ",", value);
-      line += digits;
+      const auto end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 9);
+      line.append(line.empty() ? "" : ",").append(digits, end.ptr);
     }
     write(line + "\n");
+    ::fdatasync(::fileno(file_.get()));  // what is no file cannot be waited for
   }
 
  private:
@@ -65,15 +69,34 @@ class CsvLog {
                        ": cannot be gone on with: its first line is not ",
                        printable(header.substr(0, header.size() - 1)));
     std::string lines = header;
+    double last = 0;
+    // Behind the last line may be a piece of one that a kill has cut off.
     for (std::size_t begin = header.size(), end = 0; (end = all.find('\n', begin)) != all.npos;
          begin = end + 1) {
-      double epoch = 0;
-      const char* const line = all.data() + begin;
-      const bool number = std::from_chars(line, all.data() + end, epoch).ec == std::errc();
-      require<FileError>(number, printable(path_), ": offset ", begin, ": a row of numbers is expected");
-      if (epoch <= epochs) lines.append(line, end + 1 - begin);
+      const double epoch = first_number(std::string_view(all).substr(begin, end - begin), begin);
+      require<FileError>(epoch > last && epoch <= epochs + 1, printable(path_), ": offset ", begin,
+                         ": the row of epoch ", epoch, " behind that of ", last,
+                         " is not of a training of which ", epochs, " epochs are done");
+      last = epoch;
+      if (epoch <= epochs) lines.append(all, begin, end + 1 - begin);
     }
     return lines;
+  }
+
+  /// The first of as many numbers between commas as there are columns.
+  double first_number(std::string_view line, std::size_t offset) const {
+    double first = 0;
+    const char *at = line.data(), *const end = at + line.size();
+    for (std::size_t column = 0; column < columns_; ++column) {
+      double value = 0;
+      const auto [behind, error] = std::from_chars(at, end, value);
+      const bool closed = column + 1 == columns_ ? behind == end : behind != end && *behind == ',';
+      require<FileError>(error == std::errc() && closed, printable(path_), ": offset ", offset, ": a row of ",
+                         columns_, " numbers is expected");
+      if (column == 0) first = value;
+      at = behind + (behind != end);
+    }
+    return first;
   }
 
   std::string path_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "gram/io/file.hpp"
+#include "gram/core/file.hpp"
 
 #include <sys/wait.h>
 
@@ -118,6 +118,32 @@ TEST_CASE("an output goes nowhere else") {
   for (const std::string& other : {path, pipe})
     CHECK(error_of([&] { OutputFile{other}; }) == printable(other) + ": cannot write: not an ordinary file");
   CHECK(folder.entries() == 3);
+}
+
+TEST_CASE("a link stays one, and what it leads to is replaced") {
+  const Folder folder;
+  const std::string target = folder.file("target", "old"), link = (folder.path / "link").string();
+  std::filesystem::create_symlink("target", link);
+  OutputFile file(link);
+  file.write("new");
+  file.commit();
+  CHECK(content(target) == "new");
+  CHECK(std::filesystem::is_symlink(link));
+  CHECK(folder.entries() == 2);
+  std::filesystem::remove(target);
+  CHECK(error_of([&] { OutputFile{link}; }) ==
+        printable(link) + ": cannot follow the link: No such file or directory");
+}
+
+TEST_CASE("two writers of one file do not write into one another") {
+  const Folder folder;
+  const std::string path = folder.file("file", "old");
+  OutputFile first(path);
+  first.write("first");
+  CHECK(error_of([&] { OutputFile{path}; }) ==
+        printable(path) + ": cannot write: another process is writing it");
+  first.commit();
+  CHECK(content(path) == "first");
 }
 
 TEST_CASE("a folder is listed in order, an absent one is named") {

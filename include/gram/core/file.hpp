@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -103,24 +104,27 @@ inline std::vector<std::string> list_folder(const std::string& folder) {
 }
 
 /// A file that comes into being whole or not at all: the bytes go to a sibling, commit() puts it in place of
-/// `path`. A reader of the old file never sees it change, and a crash leaves the old file, and a sibling that
-/// the next writer takes away.
+/// `path`, or of the file that a link there leads to. A reader of the old file never sees it change, and a
+/// crash leaves the old file, and a sibling that the next writer takes away.
 class OutputFile {
  public:
-  /// Throws FileError when the folder cannot be written, or when `path` is something else than a file: a
-  /// folder cannot be replaced, and a device (/dev/null) must not be.
+  /// Throws FileError when the folder cannot be written, when another writer is at work, or when `path` is
+  /// something else than a file: a folder cannot be replaced, and a device (/dev/null) must not be.
   explicit OutputFile(std::string path)
-      : path_(std::move(path)), sibling_(path_ + ".partial." + std::to_string(::getpid())) {
+      : path_(resolved(std::move(path))), sibling_(path_ + ".partial." + std::to_string(::getpid())) {
     struct stat status = {};
     const bool exists = ::stat(path_.c_str(), &status) == 0;
     require<FileError>(!exists || S_ISREG(status.st_mode), printable(path_),
                        ": cannot write: not an ordinary file");
     remove_abandoned();
-    const int descriptor =
-        ::open(sibling_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    const int descriptor = ::open(sibling_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (descriptor < 0) throw detail::system_error(path_, "write");
-    handle_ = std::make_unique<detail::FileHandle>(descriptor);
-    ::flock(descriptor, LOCK_EX | LOCK_NB);  // where there are no locks, process numbers must do
+    auto handle = std::make_unique<detail::FileHandle>(descriptor);
+    // Where there are no locks, process numbers must do; containers may share them.
+    const bool taken = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    require<FileError>(!taken, printable(path_), ": cannot write: another process is writing it");
+    if (::ftruncate(descriptor, 0) != 0) throw detail::system_error(path_, "write");
+    handle_ = std::move(handle);
   }
   ~OutputFile() {
     if (handle_) ::unlink(sibling_.c_str());
@@ -138,27 +142,40 @@ class OutputFile {
   }
   void write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
 
-  /// Waits until the bytes are on the disk and gives the file its name.
+  /// Waits until the bytes are on the disk and gives the file its name; nothing can be written any more.
   void commit() {
     if (::fsync(handle_->get()) != 0) throw detail::system_error(path_, "write");
     if (std::rename(sibling_.c_str(), path_.c_str()) != 0) throw detail::system_error(path_, "replace");
     handle_ = nullptr;
+    const detail::FileHandle folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ::fsync(folder.get());  // where folders cannot be waited for, the name comes later
   }
 
  private:
+  static std::string folder_of(const std::string& path) {
+    const std::size_t name_begin = path.rfind('/') + 1;  // 0 where there is no slash
+    return name_begin ? path.substr(0, name_begin) : "./";
+  }
+  /// The path of the file that a symbolic link leads to.
+  static std::string resolved(std::string path) {
+    struct stat status = {};
+    if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return path;
+    const std::unique_ptr<char, decltype(&std::free)> target(::realpath(path.c_str(), nullptr), std::free);
+    if (!target) throw detail::system_error(path, "follow the link");
+    return target.get();
+  }
   /// Takes away the siblings of writers that were killed: no process has their number, and, as it may be one
   /// of another machine or container, none holds their lock.
   void remove_abandoned() const {
-    const std::size_t name_begin = path_.rfind('/') + 1;  // 0 where there is no slash
-    const std::string folder = name_begin ? path_.substr(0, name_begin) : "./",
-                      prefix = path_.substr(name_begin) + ".partial.";
+    const std::string folder = folder_of(path_), prefix = path_.substr(path_.rfind('/') + 1) + ".partial.";
     if (::access(folder.c_str(), R_OK) != 0) return;
     for (const std::string& name : list_folder(folder)) {
       const bool of_number = name.starts_with(prefix) && name.size() > prefix.size() &&
                              name.find_first_not_of("0123456789", prefix.size()) == name.npos;
       if (!of_number || name.size() > prefix.size() + 9) continue;
       if (::kill(std::stoi(name.substr(prefix.size())), 0) == 0 || errno != ESRCH) continue;
-      const detail::FileHandle file(::open((folder + name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+      const detail::FileHandle file(
+          ::open((folder + name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
       if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink((folder + name).c_str());
     }
   }
