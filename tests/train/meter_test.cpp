@@ -38,3 +38,21 @@ TEST_CASE("logits that do not match the labels are refused") {
           meter.add<float>(0, {zeros<float>({2, 3})}, zeros<std::int64_t>({4}));
         }) == "Meter::add: logits of shape (2, 3) for 4 labels and 3 classes");
 }
+
+TEST_CASE("a row without a number is wrong, whatever its label") {
+  const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
+  const auto correct = [](const std::vector<float>& row, std::int64_t label) {
+    Meter meter;
+    meter.add(1.0, std::vector{Tensor<float>({1, 3}, row)}, Tensor<std::int64_t>({1}, {label}));
+    CHECK(meter.accuracy() == meter.head_accuracy()[0]);
+    return meter.accuracy() == 1;
+  };
+  for (const std::int64_t label : {0, 1, 2}) {
+    CAPTURE(label);
+    CHECK_FALSE(correct({nan, nan, nan}, label));
+    CHECK(correct({nan, 1, 0}, label) == (label == 1));
+    CHECK(correct({nan, -inf, nan}, label) == (label == 1));
+    CHECK(correct({-inf, -inf, -inf}, label) == (label == 0));
+    CHECK(correct({2, 3, 3}, label) == (label == 1));
+  }
+}

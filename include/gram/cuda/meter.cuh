@@ -18,7 +18,7 @@ GRAM_DEVICE Index warp_argmax(A value, Index place) {
   return place;
 }
 
-/// What a search from the front with > finds: the first largest value; 0 where the first value is no number.
+/// What detail::first_largest() of train/meter.hpp finds.
 template <class T>
 __global__ void meter_kernel(MeterBatch<T> batch, MeterCounts* counts) {
   using Count = unsigned long long;
@@ -29,18 +29,14 @@ __global__ void meter_kernel(MeterBatch<T> batch, MeterCounts* counts) {
     for (int head = 0; head <= batch.heads; ++head) {  // the last one is the sum of all
       const int first = head < batch.heads ? head : 0, end = head < batch.heads ? head + 1 : batch.heads;
       double best = -HUGE_VAL;
-      Index place = 0;
-      bool no_number = false;
+      Index place = batch.classes;
       for (Index c = lane; c < batch.classes; c += warp_size) {
         double sum = 0;
         for (int h = first; h < end; ++h) sum += static_cast<double>(batch.logits[h][start + c]);
-        if (c == lane || sum > best || best != best) best = sum, place = c;
-        no_number = no_number || (c == 0 && sum != sum);
+        if (sum > best || (sum == best && place == batch.classes)) best = sum, place = c;
       }
-      if (best != best) best = -HUGE_VAL;
       place = warp_argmax(best, place);
       if (lane == 0) {
-        if (no_number) place = 0;
         Count* const count =
             reinterpret_cast<Count*>(head < batch.heads ? &counts->head_correct[head] : &counts->correct);
         if (place == label) atomicAdd(count, Count{1});

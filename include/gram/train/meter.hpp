@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "gram/core/communicator.hpp"
@@ -8,10 +9,27 @@
 #include "gram/tensor/tensor.hpp"
 
 namespace gram {
+namespace detail {
+
+/// The place of the largest value, the first one of equals; what is no number (NaN) is passed over, and
+/// `count` says that there is nothing else.
+template <class V>
+Index first_largest(const V* values, Index count) {
+  using A = accum_t<V>;
+  A largest = -std::numeric_limits<A>::infinity();
+  Index place = count;
+  for (Index i = 0; i < count; ++i) {
+    const A value = values[i];
+    if (value > largest || (value == largest && place == count)) largest = value, place = i;
+  }
+  return place;
+}
+
+}  // namespace detail
 
 /// Means over what has been seen: loss, accuracy of the aggregated prediction (argmax of the sum of the
-/// heads' logits) and of each head. What lies on a GPU is counted there; reading a mean waits for it. Copies
-/// share those counts.
+/// heads' logits) and of each head; a row without a number is wrong. What lies on a GPU is counted there;
+/// reading a mean waits for it. Copies share those counts.
 class Meter {
  public:
   /// Adds one batch: its mean loss, the logits (N, classes) of every head, and the labels (N).
@@ -50,14 +68,10 @@ class Meter {
       const std::int64_t label = labels.data()[i];
       for (std::size_t h = 0; h < logits.size(); ++h) {
         const T* row = logits[h].data() + i * classes;
-        Index best = 0;
-        for (Index c = 0; c < classes; ++c) {
-          sum[static_cast<std::size_t>(c)] += static_cast<double>(row[c]);
-          if (row[c] > row[best]) best = c;
-        }
-        head_correct_[h] += best == label;
+        for (Index c = 0; c < classes; ++c) sum[static_cast<std::size_t>(c)] += static_cast<double>(row[c]);
+        head_correct_[h] += detail::first_largest(row, classes) == label;
       }
-      correct_ += std::max_element(sum.begin(), sum.end()) - sum.begin() == label;
+      correct_ += detail::first_largest(sum.data(), classes) == label;
     }
   }
 
