@@ -56,9 +56,12 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
   GaCifar<T> model({.classes = train_set.classes, .heads = o.heads}, rng);
   move_to(model, device);
   share_batch_statistics(model, &communicator);
-  DataParallel parallel(model, communicator);
   Sgd<T> optimizer(named_parameters<T>(model),
                    {.lr = o.learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
+  auto settings = o.settings();
+  settings["processes"] = std::to_string(ranks);
+  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, settings) : 0;
+  DataParallel parallel(model, communicator);
   const Index steps = o.steps ? std::min(o.steps, train_loader.batches()) : train_loader.batches();
   const OneCycleSchedule schedule{.max_lr = o.learning_rate, .total_steps = o.epochs * steps};
   const auto loss = [&](const std::vector<Tensor<float>>& logits, const Batch<T>& batch) {
@@ -70,11 +73,11 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
                 static_cast<long long>(o.batch / ranks));
   if (first && device != Device::cpu() && o.graphs && !parallel.capturable())
     std::printf("without CUDA graphs: sums go through the host, since this program has no NCCL\n");
-  // The state of rank 0 is that of all: this network draws no random numbers.
-  auto settings = o.settings();
-  settings["processes"] = std::to_string(ranks);
-  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, settings) : 0;
   CsvLog log = first ? examples::open_log(o, done) : CsvLog();
+  const auto save = [&](Index epochs) {
+    if (first && !o.checkpoint.empty()) save_training_state(model, optimizer, epochs, o.checkpoint, settings);
+  };
+  if (!o.resume) save(0);  // a training that is killed in its first epoch can be resumed, too
   Progress progress;
   for (Index epoch = done + 1; epoch <= o.epochs; ++epoch) {
     const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
@@ -90,7 +93,7 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
       std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                   test.loss(), 100 * test.accuracy());
     std::fflush(stdout);
-    if (first && !o.checkpoint.empty()) save_training_state(model, optimizer, epoch, o.checkpoint, settings);
+    save(epoch);
   }
 }
 

@@ -207,6 +207,26 @@ TEST_CASE("ranks begin with the parameters, buffers of rank 0 and with random nu
   CHECK(!test::identical(masks[0], masks[1]));
 }
 
+TEST_CASE("random sources are where they were when a training is resumed") {
+  std::vector<Tensor<float>> masks(2), again(2);
+  std::uint64_t seed = 0, position = 0;  // of rank 0, which writes the state
+  on_ranks(2, [&](Communicator& communicator) {
+    NormAndDropout net;
+    const DataParallel parallel(net, communicator);
+    net.drop(ones<float>({64}));
+    const Rng& rng = net.drop.rng;
+    if (communicator.rank() == 0) seed = rng.seed(), position = rng.position();
+    masks[static_cast<std::size_t>(communicator.rank())] = net.drop(ones<float>({64}));
+  });
+  on_ranks(2, [&](Communicator& communicator) {
+    NormAndDropout net;
+    net.drop.rng.restore(seed, position);
+    const DataParallel parallel(net, communicator);
+    again[static_cast<std::size_t>(communicator.rank())] = net.drop(ones<float>({64}));
+  });
+  for (std::size_t rank : {0, 1}) CHECK(test::identical(masks[rank], again[rank]));
+}
+
 TEST_CASE("bf16 parameters and their float norms have buckets of their own") {
   on_ranks(2, [](Communicator& communicator) {
     RoundedLayer net;

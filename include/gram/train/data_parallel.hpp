@@ -29,8 +29,10 @@ class DataParallel {
  public:
   using Options = DataParallelOptions;
 
-  /// Copies parameters and buffers of rank 0 to all processes, and gives every process random numbers of its
-  /// own (dropout). Throws ArgumentError for a model that is in another one of these, CommunicationError.
+  /// Copies parameters and buffers of rank 0 to all processes, and gives every process but rank 0 random
+  /// numbers of its own (dropout). A training that is resumed is loaded before, by all processes: then their
+  /// sources are again where they were. Throws ArgumentError for a model that is in another one of these,
+  /// CommunicationError.
   template <class Model>
   DataParallel(Model& model, Communicator& communicator, const Options& options = {})
       : DataParallel(parts_of(model), communicator, options) {}
@@ -106,7 +108,8 @@ class DataParallel {
       if constexpr (detail::is_tensor<Part>)
         communicator.broadcast(part.data(), part.size(), 0, part.device());
       if constexpr (std::is_same_v<Part, Rng>)
-        if (communicator.size() > 1) part = part.fork(static_cast<std::uint64_t>(communicator.rank()));
+        if (communicator.rank() > 0)
+          part.restore(part.fork(static_cast<std::uint64_t>(communicator.rank())).seed(), part.position());
     });
     detail::forget_prepared_listed(parts);
     for (auto named = parts.rbegin(); named != parts.rend(); ++named)
