@@ -21,7 +21,7 @@ TEST_CASE("samples of Beta(a, a) have its mean and variance") {
   CHECK(test::error_of([] {
           Rng rng;
           draw_beta(0, rng);
-        }) == "draw_beta: a is 0; it must be positive");
+        }) == "draw_beta: a is 0; it must lie in (0, 8]");
 }
 
 TEST_CASE("a batch is mixed in one of the ways that are possible") {

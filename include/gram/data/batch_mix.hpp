@@ -17,14 +17,15 @@ struct BatchMix {
 };
 
 struct BatchMixOptions {
-  double mixup = 0;        ///< a: shares are drawn from Beta(a, a); 0: no mixup
+  double mixup = 0;        ///< a <= 8: shares are drawn from Beta(a, a); 0: no mixup
   bool cutmix = false;     ///< with boxes of uniformly distributed area; see draw_token_box()
   double cut_share = 0.5;  ///< how many batches are cut when both are possible
 };
 
-/// A sample of Beta(a, a), by Joehnk's method (1964). Throws ArgumentError unless a is positive.
+/// A sample of Beta(a, a), by Joehnk's method (1964). It takes (2a over a) tries on average, so that a must
+/// be small; networks are trained with 0.1 to 1. Throws ArgumentError unless 0 < a <= 8.
 inline double draw_beta(double a, Rng& rng) {
-  require<ArgumentError>(a > 0, "draw_beta: a is ", a, "; it must be positive");
+  require<ArgumentError>(a > 0 && a <= 8, "draw_beta: a is ", a, "; it must lie in (0, 8]");
   for (;;) {
     const double x = std::pow(rng.uniform(), 1 / a), y = std::pow(rng.uniform(), 1 / a);
     if (x + y > 0 && x + y <= 1) return x / (x + y);
@@ -33,9 +34,10 @@ inline double draw_beta(double a, Rng& rng) {
 
 /// Draws how to mix a batch of images of a size. Throws ArgumentError for options out of range.
 inline BatchMix draw_batch_mix(const BatchMixOptions& options, Pair size, Rng& rng) {
-  require<ArgumentError>(options.mixup >= 0 && options.cut_share >= 0 && options.cut_share <= 1,
-                         "draw_batch_mix: mixup is ", options.mixup, " and cut_share ", options.cut_share,
-                         "; the first must not be negative, the second must lie in [0, 1]");
+  require<ArgumentError>(
+      options.mixup >= 0 && options.mixup <= 8 && options.cut_share >= 0 && options.cut_share <= 1,
+      "draw_batch_mix: mixup is ", options.mixup, " and cut_share ", options.cut_share,
+      "; the first must lie in [0, 8], the second in [0, 1]");
   const bool both = options.cutmix && options.mixup > 0;
   if (both ? rng.uniform() < options.cut_share : options.cutmix) {
     const TokenBox box = draw_token_box(size, rng);
