@@ -2,9 +2,9 @@
 // One backbone, one budget, three classifiers: global average pooling with a linear layer, one Gramian head,
 // three Gramian heads with lambda = -0.8. Trains each on the embedded textures and prints a table, a picture
 // of the learning curves and example predictions.   demo [epochs] [images] [picture.png]
+#include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 
 #include "curves.hpp"
 #include "gram/gram.hpp"
@@ -56,12 +56,27 @@ Result run(const std::string& name, Model model, Loader<float>& train_loader, Lo
   return result;
 }
 
+/// A word of the command line as a number; throws ArgumentError, naming it, unless it is one of at least
+/// `least`.
+Index number(const char* what, const std::string& word, Index least) {
+  Index value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  require<ArgumentError>(error == std::errc() && end == word.data() + word.size() && value >= least, what,
+                         " ", printable(word), ": a number of at least ", least, " is needed");
+  return value;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const Index epochs = argc > 1 ? std::atoll(argv[1]) : 5, images = argc > 2 ? std::atoll(argv[2]) : 3000;
-  const std::string picture = argc > 3 ? argv[3] : "demo.png";
-  require<ArgumentError>(epochs >= 1 && images >= 100, "demo: at least 1 epoch and 100 images are needed");
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words == std::vector<std::string>{"--help"})
+    return std::puts("demo [epochs] [images] [picture.png]"), 0;
+  require<ArgumentError>(words.size() <= 3, "demo: ", words.size(),
+                         " words; at most 3 are known, see --help");
+  const Index epochs = !words.empty() ? number("epochs", words[0], 1) : 5;
+  const Index images = words.size() > 1 ? number("images", words[1], 100) : 3000;
+  const std::string picture = words.size() > 2 ? words[2] : "demo.png";
 
   { const OutputFile probe(picture); }  // throws now, not after minutes
 

@@ -35,12 +35,15 @@ void run_as(const Arguments& a) {
     require<FileError>(!std::filesystem::equivalent(path, a.output, absent), printable(a.output),
                        ": cannot be read and written at once");
   }
+  { const OutputFile probe(a.output); }  // throws now, not after the work
   const SafeTensors input = SafeTensors::read(a.input);
   const Shape size = input.shape("x");
-  require<FileError>(size.rank() == 4 && size[1] == 3 && size[2] >= 1 && size[2] <= 65536 && size[3] >= 1,
-                     printable(a.input), ": x has shape ", size, "; images (N, 3, H, W) are expected");
-  Arguments sized = a;  // position embeddings depend on the size of the images
-  if (!a.create.size) sized.create.size = size[2];
+  require<FileError>(size.rank() == 4 && size.size() > 0 && size[1] == 3, printable(a.input),
+                     ": x has shape ", size, "; images (N, 3, H, W) are expected");
+  // Position embeddings depend on the size of the images. Those are in the file: memory is asked for in
+  // proportion to it.
+  Arguments sized = a;
+  if (!a.create.size && size[2] == size[3]) sized.create.size = size[2];
   models::Model<T> model = make<T>(sized);
   load_weights(model, a.weights, {.rename = weights_of_state});
   train(model, a.train);

@@ -18,10 +18,24 @@ std::string exact(double value) {
 
 /// A new training must not be the end of an earlier one: its file gets another name.
 void keep_previous(const std::string& path) {
-  if (path.empty() || !std::filesystem::is_regular_file(path)) return;
-  std::filesystem::rename(path, path + ".previous");
-  std::printf("%s was there from an earlier training and is now %s.previous\n", path.c_str(), path.c_str());
+  namespace fs = std::filesystem;
+  if (path.empty() || !fs::is_regular_file(path)) return;
+  std::string kept = path + ".previous";
+  for (int i = 2; fs::exists(fs::symlink_status(kept)); ++i) kept = gram::text(path, ".previous.", i);
+  fs::rename(path, kept);
+  std::printf("%s was there from an earlier training and is now %s\n", path.c_str(), kept.c_str());
 }
+
+/// CLI11 takes 064 for 52 and an empty path for none.
+const CLI::Validator decimal(
+    [](std::string& word) {
+      const bool octal =
+          word.size() > 1 && word[0] == '0' && word.find_first_not_of("0123456789") == word.npos;
+      return octal ? word + " is not a number without zeros in front" : std::string();
+    },
+    "", "decimal");
+const CLI::Validator not_empty(
+    [](std::string& word) { return word.empty() ? "The path is empty" : std::string(); }, "", "not empty");
 
 }  // namespace
 
@@ -51,12 +65,18 @@ Options parse(int argc, char** argv, const char* description, Options options) {
       "on a GPU: start every operation of every step by itself");
   app.add_option("--steps", options.steps, "end an epoch after so many steps; 0: all of them")
       ->check(CLI::Range(0, 1000000000));
-  app.add_option("--log", options.log, "write a CSV file, one row for each epoch");
+  app.add_option("--log", options.log, "write a CSV file, one row for each epoch")->check(not_empty);
   app.add_option("--checkpoint", options.checkpoint,
-                 "a file that the state of the training is written to after every epoch");
+                 "a file that the state of the training is written to, at the start and after every epoch")
+      ->check(not_empty);
   app.add_flag("--resume", options.resume, "go on from the state in that file")->needs("--checkpoint");
+  for (CLI::Option* option : app.get_options())
+    if (option->get_type_name().find("INT") != std::string::npos) option->check(decimal);
   try {
     app.parse(argc, argv);
+    if (!options.log.empty() && std::filesystem::weakly_canonical(options.log) ==
+                                    std::filesystem::weakly_canonical(options.checkpoint))
+      throw CLI::ValidationError("--log", "Log and checkpoint cannot be one file");
     for (const auto& [name, value] : {std::pair("--lambda", options.lambda), {"--lr", options.learning_rate}})
       if (!std::isfinite(value)) throw CLI::ValidationError(name, "Value is not a finite number");
     if (folder->count() && options.data == "textures")
@@ -66,6 +86,7 @@ Options parse(int argc, char** argv, const char* description, Options options) {
     std::exit(app.exit(end));
   }
   if (!options.checkpoint.empty()) gram::OutputFile{options.checkpoint};  // throws now, not after an epoch
+  if (!options.log.empty() && !std::filesystem::is_other(options.log)) gram::OutputFile{options.log};
   return options;
 }
 
@@ -75,6 +96,7 @@ gram::SafeTensors::Metadata Options::settings() const {
                                   {"heads", std::to_string(heads)},
                                   {"lambda", exact(lambda)},
                                   {"lr", exact(learning_rate)},
+                                  {"processes", "1"},
                                   {"seed", std::to_string(seed)},
                                   {"steps", std::to_string(steps)},
                                   {"precision", precision}};
@@ -83,6 +105,8 @@ gram::SafeTensors::Metadata Options::settings() const {
 }
 
 gram::CsvLog open_log(const Options& options, gram::Index done) {
+  gram::require<gram::ArgumentError>(done <= options.epochs, gram::printable(options.checkpoint), ": ", done,
+                                     " epochs are done, more than --epochs ", options.epochs);
   if (done)
     std::printf("%lld of %lld epochs are done\n", static_cast<long long>(done),
                 static_cast<long long>(options.epochs));

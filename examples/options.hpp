@@ -25,14 +25,14 @@ struct Options {
   bool graphs = true;                 ///< on a GPU: replay a captured step
   std::int64_t steps = 0;             ///< stop an epoch after so many steps; 0: all
   std::string log = {};               ///< a CSV file
-  std::string checkpoint = {};        ///< where the state of the training is written after every epoch
+  std::string checkpoint = {};        ///< where the state of the training is written
   bool resume = false;                ///< go on from there
 
   /// On a GPU bf16 is what the network is made of, and the optimiser keeps its weights in float, too. On the
   /// CPU the network is float, and only the operands of large products are rounded.
   bool bf16_network() const { return precision == "bf16" && device != "cpu"; }
-  /// All that the numbers of a training depend on, but for the number of epochs: a training may be made
-  /// longer, with the learning rates of the longer one.
+  /// All that the numbers of a training depend on, but for the device, the files of the data, and the number
+  /// of epochs: a training may be made longer, with the learning rates of the longer one.
   gram::SafeTensors::Metadata settings() const;
 };
 

@@ -46,6 +46,10 @@ void train_network(const examples::Options& o, Device device) {
 
   const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, o.settings()) : 0;
   CsvLog log = examples::open_log(o, done);
+  const auto save = [&](Index epochs) {
+    if (!o.checkpoint.empty()) save_training_state(model, optimizer, epochs, o.checkpoint, o.settings());
+  };
+  if (!o.resume) save(0);  // a training that is killed in its first epoch can be resumed, too
   Progress progress;
   for (Index epoch = done + 1; epoch <= o.epochs; ++epoch) {
     const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
@@ -59,7 +63,7 @@ void train_network(const examples::Options& o, Device device) {
     std::printf("epoch %lld: test loss %.4f, test accuracy %.2f %%\n", static_cast<long long>(epoch),
                 test.loss(), 100 * test.accuracy());
     std::fflush(stdout);
-    if (!o.checkpoint.empty()) save_training_state(model, optimizer, epoch, o.checkpoint, o.settings());
+    save(epoch);
   }
 }
 

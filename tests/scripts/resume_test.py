@@ -40,17 +40,33 @@ class Resume(unittest.TestCase):
         self.assertGreater(kills, 0)
         for name in ("log.csv", "state"):
             self.assertEqual((killed / name).read_bytes(), (whole / name).read_bytes(), name)
-        self.assertEqual({path.name for path in killed.iterdir()} - {"log.csv.previous"}, {"log.csv", "state"})
+        self.assertEqual({path.name for path in killed.iterdir() if ".previous" not in path.name}, {"log.csv", "state"})
 
     def test_a_new_training_keeps_the_files_of_an_earlier_one(self):
         for name in ("state", "log.csv"):
             (self.folder / name).write_text("earlier")
-        done = train(self.folder, epochs=1)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        for name in ("state", "log.csv"):
-            self.assertIn(f"{name} was there from an earlier training and is now", done.stdout)
-            self.assertEqual((self.folder / f"{name}.previous").read_text(), "earlier")
-            self.assertNotEqual((self.folder / name).read_bytes(), b"earlier")
+        for time in ("", ".2"):
+            done = train(self.folder, epochs=1)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for name in ("state", "log.csv"):
+                self.assertIn(f"{name} was there from an earlier training and is now {self.folder / name}.previous{time}", done.stdout)
+                self.assertEqual((self.folder / f"{name}.previous").read_text(), "earlier")
+                self.assertNotEqual((self.folder / name).read_bytes(), b"earlier")
+
+    def test_a_training_that_cannot_begin_leaves_the_files_alone(self):
+        (self.folder / "state").write_text("earlier")
+        for option, value, reason in (("--log", "/nowhere/log.csv", "'/nowhere/log.csv': cannot write"),
+                                      ("--log", self.folder / "." / "state", "cannot be one file"), ("--log", "", "The path is empty"),
+                                      ("--heads", "010", "010 is not a number")):
+            done = subprocess.run([program, "--checkpoint", self.folder / "state", option, value], capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(done.returncode, 0, (option, value))
+            self.assertIn(reason, done.stderr)
+            self.assertEqual([path.name for path in self.folder.iterdir()], ["state"])
+
+    def test_a_training_does_not_become_shorter_than_it_is(self):
+        self.assertEqual(train(self.folder, epochs=2).returncode, 0)
+        done = train(self.folder, "--resume", epochs=1)
+        self.assertEqual((done.returncode, done.stderr), (1, f"error: '{self.folder}/state': 2 epochs are done, more than --epochs 1\n"))
 
     def test_what_cannot_be_gone_on_from_is_named(self):
         done = train(self.folder, "--resume")
