@@ -4,7 +4,8 @@
 
     convert_checkpoint.py checkpoint.pth weights.safetensors
 
-Needs torch and numpy, nothing else. The file is read with weights_only=True: no code in it is run. Names of
+Needs torch and numpy, nothing else. The file is read with weights_only=True: no code in it is run, as far as torch
+keeps that promise (versions before 2.6 had a hole, CVE-2025-32434; do not read strangers' files with them). Names of
 nested dictionaries are joined by dots ("state_dict_ema.conv1.weight"), as gram::load_checkpoint expects them.
 When the file has dictionaries of weights (state_dict, model, state_dict_ema, model_ema), what lies beside them,
 such as the state of the optimizer, is left out; --all keeps it. What is no tensor is always left out.
@@ -75,7 +76,10 @@ def header(tensors):
 def write_safetensors(path, tensors, data):
     """Writes a sibling of `path` and renames it. tensors as in header(); data(name) returns the bytes of one tensor."""
     start, order = header(tensors)
+    path = os.path.realpath(path)  # a link stays one
     sibling = pathlib.Path(f"{path}.partial.{os.getpid()}")
+    if sibling.is_symlink() or (os.path.exists(path) and not os.path.isfile(path)):
+        raise ConversionError(f"{path}: cannot write: not an ordinary file")
     try:
         with open(sibling, "wb") as file:
             file.write(start)
@@ -111,6 +115,8 @@ def convert(source, target, keep_all=False):
     """Converts one file; returns the names of the tensors in it."""
     import torch
 
+    if os.path.exists(target) and os.path.samefile(source, target):
+        raise ConversionError(f"{target}: cannot be read and written at once")
     dtypes = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
               torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8",
               torch.bool: "BOOL"}
@@ -145,6 +151,8 @@ def main():
         sys.exit(f"convert_checkpoint: needs torch and numpy: {error}")
     except (ConversionError, OSError) as error:
         sys.exit(f"convert_checkpoint: {error}")
+    except (RecursionError, RuntimeError, UnicodeError) as error:
+        sys.exit(f"convert_checkpoint: {options.source}: cannot be converted: {type(error).__name__}: {error}")
     containers = sorted({name.split(".")[0] for name in names} & set(CONTAINERS))
     print(f"{options.target}: {len(names)} tensors" + (f" of {', '.join(containers)}" if containers else ""))
 

@@ -23,6 +23,8 @@ def main() -> int:
     parser.add_argument("--grace", type=float, default=10, help="seconds between a failure and the end of the others")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
+    if options.command[:1] == ["--"]:
+        del options.command[0]
     if not options.command or options.processes < 1:
         parser.error("a program and at least one process are needed")
 
@@ -53,6 +55,13 @@ def end_with_parent() -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def wait(processes: list, grace: float) -> int:
     running, statuses, end = dict(enumerate(processes)), [], None
     while running and (end is None or time.monotonic() < end):
@@ -64,7 +73,7 @@ def wait(processes: list, grace: float) -> int:
             if code != 0:
                 statuses.append(code if code > 0 else 128 - code)
                 end = end or time.monotonic() + grace
-                reason = f"exit status {code}" if code > 0 else signal.Signals(-code).name
+                reason = f"exit status {code}" if code > 0 else signal_name(-code)
                 print(f"launch.py: rank {rank} ended with {reason}", file=sys.stderr, flush=True)
         time.sleep(0.02)
     for rank in running:

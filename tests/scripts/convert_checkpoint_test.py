@@ -4,6 +4,7 @@
 import argparse
 import importlib.util
 import json
+import os
 import pathlib
 import struct
 import subprocess
@@ -45,6 +46,18 @@ class Writer(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         self.path = pathlib.Path(self.folder.name) / "file.safetensors"
+
+    def test_devices_and_folders_are_not_replaced_and_links_stay(self):
+        folder = pathlib.Path(self.folder.name)
+        os.mkfifo(folder / "pipe")
+        for target in (folder, folder / "pipe"):
+            with self.assertRaisesRegex(convert_checkpoint.ConversionError, "not an ordinary file"):
+                convert_checkpoint.write_safetensors(target, {"b": ("U8", (1,), 1)}, lambda name: b"b")
+        (folder / "link").symlink_to(self.path)
+        convert_checkpoint.write_safetensors(folder / "link", {"b": ("U8", (1,), 1)}, lambda name: b"b")
+        self.assertTrue((folder / "link").is_symlink())
+        self.assertEqual(read(self.path), {"b": ("U8", [1], b"b")})
+        self.assertEqual(sorted(path.name for path in folder.iterdir()), ["file.safetensors", "link", "pipe"])
 
     def test_header_is_that_of_the_format(self):
         text = b'{"__metadata__":{"format":"pt"},"attn0":{"dtype":"F32","shape":[1,1,2,3],"data_offsets":[0,24]}}'

@@ -84,6 +84,10 @@ class Launcher(unittest.TestCase):
             time.sleep(0.05)
         self.assertFalse(any(runs(process) for process in processes))
 
+    def test_the_command_may_stand_behind_two_dashes(self):
+        done, _ = with_sockets(1, "--", "echo", "-n", "words")
+        self.assertEqual((done.returncode, done.stdout), (0, "words"))
+
     def test_a_program_that_is_not_there(self):
         done, _ = with_sockets(2, "/nowhere/program")
         self.assertEqual(done.returncode, 127)
