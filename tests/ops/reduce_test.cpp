@@ -149,6 +149,10 @@ TEST_CASE("reductions of nothing") {
           max(Tensor<float>(Shape{2, 0}), {1});
         }) == "max: x has shape (2, 0), but nothing has no largest value");
   CHECK(max(Tensor<float>(Shape{0, 2}), {1}).shape() == Shape{0});
+  const Tensor<float> none;
+  CHECK(error_of([&] { sum(none); }) == "sum: x is undefined");
+  CHECK(error_of([&] { mean(none); }) == "mean: x is undefined");
+  CHECK(error_of([&] { max(none); }) == "max: x is undefined");
 }
 
 TEST_CASE("reductions name a wrong axis") {

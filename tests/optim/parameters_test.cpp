@@ -53,3 +53,13 @@ TEST_CASE("the parameters of a list are those of the network, of both types in b
   CHECK(net.norm.weight.data()[0] == 7);
   CHECK(static_cast<float>(net.head.weight.data()[0]) == 7);
 }
+
+TEST_CASE("parameters of another type are not passed over in silence") {
+  Net<float> net;
+  Net<bf16> rounded;
+  CHECK(test::error_of([&] { named_parameters<double>(net); }) ==
+        "named_parameters: body.weight is of float, but parameters of double are asked for");
+  CHECK(test::error_of([&] {
+          named_parameters<float>(rounded);
+        }).ends_with("is of bf16, but parameters of float are asked for"));
+}

@@ -110,3 +110,12 @@ TEST_CASE("without recording a checkpoint is the function itself") {
   x.set_requires_grad();
   CHECK(!checkpoint([](const Tensor<float>& t) { return exp(t); }, x).requires_grad());
 }
+
+TEST_CASE("the walk may run where nothing is recorded") {
+  auto x = ones<float>({3});
+  x.set_requires_grad();
+  const auto y = checkpoint([](const Tensor<float>& t) { return exp(t); }, x);
+  const NoGrad off;
+  backward(y, ones<float>({3}));
+  CHECK(test::close(x.grad(), exp(x), 0));
+}

@@ -41,5 +41,6 @@ TEST_CASE("converted changes the element type off the tape") {
   CHECK(!converted<float>(x).requires_grad());
   CHECK(converted<std::int64_t>(x).data()[1] == -2);
   CHECK(converted<double>(converted<bf16>(x)).data()[0] == 1.75);
+  CHECK(!converted<float>(Tensor<double>{}).defined());
   CHECK(converted<float>(Tensor<std::uint8_t>({1}, {200})).item() == 200);
 }

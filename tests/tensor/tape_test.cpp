@@ -129,6 +129,19 @@ TEST_CASE("a graph is walked once, or more often with retain_graph") {
         "backward: the graph of mul was freed by an earlier backward; pass {.retain_graph = true} there");
 }
 
+TEST_CASE("a walk that ends in an error leaves nothing to the next one") {
+  const auto x = leaf({2.0}), z = leaf({3.0});
+  const auto alive = x * 5, gone = z * 7;
+  backward(gone);
+  CHECK(error_of([&] {
+          backward(std::vector<Root<double>>{{alive, ones<double>({1})}, {gone, ones<double>({1})}});
+        }).find("was freed by an earlier backward") != std::string::npos);
+  CHECK(error_of([&] { backward(alive + gone); }).find("was freed") != std::string::npos);
+  x.zero_grad();
+  backward(alive);
+  CHECK(close(x.grad(), {5}, 0));
+}
+
 TEST_CASE("gradients that are shared are copied before they are written") {
   const auto x = leaf({1.0, 2.0}), z = leaf({5.0, 6.0});
   const auto dy = Tensor<double>({2}, {1, 10});
@@ -203,6 +216,7 @@ TEST_CASE("backward refuses what it cannot start from") {
         "backward: shape (2) is not a scalar; pass the gradient of the result as well");
   CHECK(error_of([&] { backward(x * x, ones<double>({3})); }) ==
         "backward: gradient of shape (3) for a tensor of shape (2)");
+  CHECK(error_of([&] { backward(x * x, Tensor<double>{}); }) == "backward: the gradient is undefined");
   CHECK(error_of([&] { backward(ones<double>({1})); }) ==
         "backward: the tensor of shape (1) depends on nothing that requires a gradient");
   CHECK(!x.grad().defined());

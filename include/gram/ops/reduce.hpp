@@ -50,6 +50,7 @@ Tensor<T> reduce_runs(const char* name, Tensor<T> x, std::span<const int> axes, 
 template <Scalar T>
 Tensor<T> scaled_sum(const char* name, const Tensor<T>& x, const AxisView& v, const Shape& shape,
                      double scale) {
+  require<ArgumentError>(x.defined(), name, ": x is undefined");
   Tensor<T> y(shape, x.device());
   on(x.device(), [&](auto device) { kernels::reduce_sum(device, x.data(), y.data(), v, scale); });
   return record(name, y, {x}, [dx = x.gradient(), v, scale](const Tensor<T>& dy) {  // dx = scale dy
@@ -61,6 +62,7 @@ Tensor<T> scaled_sum(const char* name, const Tensor<T>& x, const AxisView& v, co
 
 template <Scalar T>
 Tensor<T> largest(const Tensor<T>& x, const AxisView& v, const Shape& shape) {
+  require<ArgumentError>(x.defined(), "max: x is undefined");
   require(v.n > 0 || v.outer * v.inner == 0, "max: x has shape ", x.shape(),
           ", but nothing has no largest value");
   Tensor<T> y(shape, x.device());

@@ -17,6 +17,7 @@ using AxisOrder = std::array<int, Shape::max_rank>;
 /// Axis k of the result is axis order[k] of x.
 template <Scalar T>
 Tensor<T> permuted(const char* name, const Tensor<T>& x, const AxisOrder& order) {
+  require<ArgumentError>(x.defined(), name, ": x is undefined");
   Shape shape;
   AxisOrder inverse{};
   for (int k = 0; k < x.rank(); ++k) {
@@ -82,6 +83,7 @@ Tensor<T> concat(const std::vector<Tensor<T>>& parts, int axis) {
     require(shape.rank() == first.rank() && shape.with(along, first[along]) == first, "concat: parts[", i,
             "] has shape ", shape, ", but parts[0] has ", first, "; they may differ in axis ", along,
             " only");
+    require_one_device("concat", {&parts[0], &parts[i]});
     total += shape[along];
   }
   Tensor<T> y(first.with(along, total), parts[0].device());

@@ -50,11 +50,23 @@ class ParameterList {
 };
 
 /// The parameters of a model that require a gradient, under their full names. They are handles: take them
-/// after weights have been loaded, layers frozen and the model moved to its device.
+/// after weights have been loaded, layers frozen and the model moved to its device. Throws ArgumentError for
+/// a model of another type than T.
 template <Scalar T, class Model>
 ParameterList<T> named_parameters(Model& model) {
   ParameterList<T> list;
   PartList<T> parts{parts_of(model)};
+  for (const NamedPart& named : parts.parts)
+    std::visit(
+        [&]<class Part>(Part*) {
+          if constexpr (detail::is_parameter<Part>) {
+            using P = typename Part::value_type;
+            require<ArgumentError>(std::same_as<P, T> || std::same_as<P, accum_t<T>>,
+                                   "named_parameters: ", named.name, " is of ", type_name<P>(),
+                                   ", but parameters of ", type_name<T>(), " are asked for");
+          }
+        },
+        named.part);
   for_each_parameter(parts, [&]<Scalar P>(const std::string& name, const Parameter<P>& parameter) {
     if (parameter.requires_grad()) list.add(NamedParameter<P>{name, parameter});
   });

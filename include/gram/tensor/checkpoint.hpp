@@ -72,6 +72,7 @@ Tensor<T> checkpoint(F f, const Tensor<T>& x) {
                   again.set_requires_grad();
                   {
                     const detail::KeyLogScope scope(log);
+                    const detail::Recording on;  // the walk may run where nothing is recorded
                     backward(f(again), dy);
                   }
                   if (dx && again.grad().defined()) dx.add(again.grad());

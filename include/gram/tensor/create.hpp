@@ -22,7 +22,7 @@ Tensor<T> ones(const Shape& shape, Device device = Device::cpu()) {
   return full(shape, T(1), device);
 }
 
-/// Element i is f(i).
+/// Element i is f(i), which must not throw and is called by several threads at once.
 template <Element T, class F>
 Tensor<T> generate(const Shape& shape, F&& f) {
   Tensor<T> y(shape);
@@ -46,7 +46,7 @@ template <Scalar T>
 Tensor<T> randn(const Shape& shape, std::uint64_t seed) {
   return randn<T>(shape, RandomKey{seed, 0});
 }
-/// Independent samples, uniform in [low, high).
+/// Independent samples, uniform in [low, high); high itself can come of rounding to T.
 template <Scalar T>
 Tensor<T> rand(const Shape& shape, double low, double high, RandomKey key) {
   return generate<T>(
@@ -60,6 +60,7 @@ Tensor<T> rand(const Shape& shape, double low, double high, std::uint64_t seed) 
 /// The values converted to another element type, off the tape. cast() in ops is the recorded form.
 template <Element To, Element From>
 Tensor<To> converted(const Tensor<From>& x) {
+  if (!x.defined()) return {};
   Tensor<To> y(x.shape(), x.device());
   on(x.device(), [&](auto tag) { kernels::convert(tag, x.data(), y.data(), x.size()); });
   return y;

@@ -52,6 +52,12 @@ inline void walk(const AutogradList& roots, bool retain_graph) {
     ~Scope() { retaining = before; }
   } const scope{std::exchange(retaining, retain_graph)};
   AutogradList waiting;
+  struct Forget {  // what an error leaves behind must not be part of the next walk
+    AutogradList& waiting;
+    ~Forget() {
+      for (const auto& result : waiting) result->gradient = nullptr;
+    }
+  } const forget{waiting};
   const auto add = [&](const std::shared_ptr<Autograd>& result) {
     if (!result->node || !result->gradient) return;
     waiting.push_back(result);
@@ -64,15 +70,30 @@ inline void walk(const AutogradList& roots, bool retain_graph) {
     waiting.pop_back();
     if (!result->gradient) continue;  // pushed once for each use, done the first time
     Node& node = *result->node;
+    auto gradient = std::exchange(result->gradient, nullptr);
     require<Error>(!node.released, "backward: the graph of ", node.name,
                    " was freed by an earlier backward; pass {.retain_graph = true} there");
-    node.backward(std::exchange(result->gradient, nullptr));
+    node.backward(std::move(gradient));
     for (const auto& operand : node.inputs) add(operand);
     if (retain_graph) continue;
     node.release();
     node.release_inputs(true);
   }
 }
+
+}  // namespace detail
+
+namespace detail {
+
+/// While one of these lives, operations of this thread are recorded.
+struct Recording {
+  Recording() = default;
+  ~Recording() { recording = before; }
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+  const bool before = std::exchange(recording, true);
+};
 
 }  // namespace detail
 
@@ -97,10 +118,21 @@ inline bool needs_grad(std::initializer_list<AnyTensor> inputs) {
          std::any_of(inputs.begin(), inputs.end(), [](const AnyTensor& x) { return x.requires_grad(); });
 }
 
+/// Throws DeviceError unless all tensors of an operation are on one device; undefined ones do not count.
+inline void require_one_device(const char* operation, std::initializer_list<const AnyTensor*> tensors) {
+  const AnyTensor* first = nullptr;
+  for (const AnyTensor* x : tensors) {
+    if (!x->defined()) continue;
+    if (!first) first = x;
+    require<DeviceError>(x->device() == first->device(), operation, ": tensors are on ", first->device(),
+                         " and on ", x->device(), "; one device is needed");
+  }
+}
+
 /// Ends every differentiable operation: returns y as the result of `name` applied to the inputs. step(dy)
-/// adds to the gradients of the inputs, through Tensor::gradient(); it runs at most once and is then freed.
-/// It may capture y, the plain tensor, without making a cycle: the result is another handle on the same
-/// memory.
+/// adds to the gradients of the inputs, through Tensor::gradient(); it runs once in every walk, and is freed
+/// after the first unless the graph is retained. It may capture y, the plain tensor, without making a cycle:
+/// the result is another handle on the same memory.
 template <Scalar T, class Step>
 Tensor<T> record(const char* name, const Tensor<T>& y, const std::vector<AnyTensor>& inputs, Step step) {
   detail::AutogradList operands = detail::operands_of(inputs);
@@ -124,12 +156,16 @@ struct Root {
 };
 
 /// Adds d(sum over roots of <y, dy>)/dx to the gradient of every leaf x the roots depend on. Throws
-/// ShapeError when a dy does not have the shape of its y, Error when a y was not computed from anything that
-/// needs a gradient.
+/// ShapeError when a dy does not have the shape of its y, DeviceError when it is elsewhere, ArgumentError
+/// when it is undefined, Error when a y was not computed from anything that needs a gradient, or when an
+/// earlier walk has freed the graph. A walk that ends in an error leaves leaves with what they have got until
+/// then.
 template <Scalar T>
 void backward(const std::vector<Root<T>>& roots, BackwardOptions options = {}) {
   detail::AutogradList starts;
   for (const auto& [y, dy] : roots) {
+    require<ArgumentError>(dy.defined(), "backward: the gradient is undefined");
+    require_one_device("backward", {&y, &dy});
     require(y.shape() == dy.shape(), "backward: gradient of shape ", dy.shape(), " for a tensor of shape ",
             y.shape());
     require<Error>(y.requires_grad(), "backward: the tensor of shape ", y.shape(),
