@@ -78,6 +78,10 @@ TEST_CASE("factorised attention's gradients agree with central differences") {
   // one tensor in three places
   const auto x = randn<double>({2, 5, 6}, 4);
   CHECK(gradcheck([](const auto& a) { return factorised_attention(a, a, a, {.heads = 2}); }, x) < 1e-6);
+  CHECK(gradcheck([](const auto& q, const auto& a) { return factorised_attention(q, a, a, {.heads = 2}); },
+                  randn<double>({2, 3, 6}, 5), x) < 1e-6);
+  CHECK(gradcheck([](const auto& k, const auto& a) { return factorised_attention(a, k, a, {.heads = 2}); },
+                  randn<double>({2, 5, 6}, 5), x) < 1e-6);
 }
 
 TEST_CASE("large keys do not overflow in factorised attention") {

@@ -64,6 +64,8 @@ TEST_CASE("layer_norm's gradients agree with central differences") {
     CHECK(gradcheck([](const auto& x, const auto& w, const auto& b) { return layer_norm(x, w, b, 1e-2); },
                     randn<double>(shape, 1), randn<double>(channels, 2), randn<double>(channels, 3)) < 1e-6);
   }
+  CHECK(gradcheck([](const auto& x, const auto& w) { return layer_norm(x, w, w, 1e-2); },
+                  randn<double>({3, 11}, 1), randn<double>({11}, 2)) < 1e-6);
   CHECK(gradcheck([](const auto& x) { return layer_norm(x, {}, {}, 1e-5); }, randn<double>({3, 11}, 1)) <
         1e-6);
 }

@@ -56,6 +56,7 @@ template <Scalar T>
 Tensor<T> factorised_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                                AttentionOptions options = {}) {
   const auto s = detail::attention_shape("factorised_attention", q.shape(), k.shape(), v.shape(), options);
+  require_one_device("factorised_attention", {&q, &k, &v});
   const AxisView over_tokens(k.shape(), 1, 2);
   Tensor<T> p(k.shape(), k.device()), y({s.images, s.queries, v.dim(2)}, q.device());
   Tensor<T> context({s.images, s.heads, s.width, s.value_width}, q.device());
@@ -73,16 +74,17 @@ Tensor<T> factorised_attention(const Tensor<T>& q, const Tensor<T>& k, const Ten
           const detail::FactorisedProducts<decltype(device)> products{device, s};
           if (const GradientSink<T> sink = dq.sink())  // dq = dy context^T
             products.apply_transposed(s.queries, dy.data(), context.data(), sink);
-          const GradientSink<T> to_k = dk.sink(), to_v = dv.sink();
-          if (!to_k && !to_v) return;
+          if (!dk && !dv) return;
           const Tensor<T> dcontext(context.shape(), dy.device());  // scale q^T dy
           products.context(s.queries, q.data(), dy.data(), dcontext.data());
-          if (to_v)  // dv = p dcontext
-            products.apply(s.keys, p.data(), dcontext.data(), to_v);
-          if (!to_k) return;
+          if (const GradientSink<T> sink = dv.sink())  // dv = p dcontext
+            products.apply(s.keys, p.data(), dcontext.data(), sink);
+          if (!dk) return;
           Tensor<T> dp(p.shape(), dy.device());  // v dcontext^T
           products.apply_transposed(s.keys, v.data(), dcontext.data(), GradientSink<T>{dp.data(), false});
-          kernels::softmax_grad(device, false, p.data(), dp.data(), to_k.data, to_k.add, over_tokens);
+          const GradientSink<T> sink =
+              dk.sink();  // k may be v: a sink is written before the next one is taken
+          kernels::softmax_grad(device, false, p.data(), dp.data(), sink.data, sink.add, over_tokens);
         });
       });
 }

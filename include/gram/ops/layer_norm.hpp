@@ -21,6 +21,7 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
             ", but x has shape ", x.shape(), "; one value per channel is needed");
   };
   check("weight", weight), check("bias", bias);
+  require_one_device("layer_norm", {&x, &weight, &bias});
   Tensor<T> y(x.shape(), x.device());
   const Tensor<A> mean({rows}, x.device()), rstd({rows}, x.device());
   on(x.device(), [&](auto device) {
@@ -30,9 +31,12 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
   return record("layer_norm", y, {x, weight, bias},
                 [=, x = x.detach(), weight = weight.detach(), dx = x.gradient(), dweight = weight.gradient(),
                  dbias = bias.gradient()](const Tensor<T>& dy) {
+                  // In the order in which they are written: weight and bias may be one tensor.
+                  const GradientSink<T> to_x = dx.sink_over(dy);
+                  const GradientSink<A> to_weight = dweight.sink(), to_bias = dbias.sink();
                   on(dy.device(), [&](auto device) {
                     kernels::layer_norm_grad(device, x.data(), dy.data(), rows, C, weight.data(), mean.data(),
-                                             rstd.data(), dx.sink_over(dy), dweight.sink(), dbias.sink());
+                                             rstd.data(), to_x, to_weight, to_bias);
                   });
                 });
 }
