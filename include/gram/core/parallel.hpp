@@ -40,7 +40,7 @@ struct LoopBody {
 /// Threads that parallel loops use; at first OMP_NUM_THREADS or the number of processors.
 inline int threads() { return detail::thread_setting(); }
 
-/// Sets the number of threads. Results do not depend on it: work is cut by shape, never by thread count.
+/// Sets the number of threads. Results do not depend on it. Not while another thread computes.
 inline void set_threads(int count) {
   require<ArgumentError>(count >= 1, "set_threads: ", count, " threads; at least one is needed");
   detail::thread_setting() = count;

@@ -8,6 +8,7 @@
 // Elsewhere the same rounding is followed by float arithmetic: the same accuracy, and no gain in speed.
 #pragma once
 #include "gram/cpu/simd.hpp"
+#include "gram/kernels/gemm.hpp"
 
 namespace gram {
 
@@ -27,12 +28,14 @@ inline Precision& product_precision_setting() {
 }  // namespace cpu
 
 /// How large products of float operands multiply; at first float32.
-inline Precision product_precision() { return cpu::product_precision_setting(); }
+inline Precision product_precision() {
+  return detail::full_precision_scopes ? Precision::float32 : cpu::product_precision_setting();
+}
 
 /// Chooses how large products of float operands multiply, in the whole program: linear layers, matmul and
 /// direct convolutions, forward and backward. Small ones (see cpu::worth_rounding) and everything else stay
 /// float32; weights kept for inference are rounded whatever the number of rows they meet. Works on every
-/// machine; has_bf16_products() says where bf16 is faster.
+/// machine; has_bf16_products() says where bf16 is faster. Not while another thread computes.
 inline void set_product_precision(Precision precision) { cpu::product_precision_setting() = precision; }
 
 /// Whether this machine multiplies bf16 pairs in one instruction (AVX512-BF16).

@@ -81,7 +81,7 @@ bool gemm_by_library(Cuda device, const GemmArguments<T, Out>& g) {
               .transpose_a = g.transpose_a,
               .transpose_b = g.transpose_b,
               .add = c != nullptr,
-              .tf32 = std::is_same_v<T, float> && gemm_settings.tf32,
+              .tf32 = std::is_same_v<T, float> && tf32(),
               .in = data_type<T>,
               .out = data_type<Out>,
               .epilogue = CUBLASLT_EPILOGUE_DEFAULT,

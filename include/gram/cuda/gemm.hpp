@@ -35,7 +35,7 @@ inline GemmTable<T> gemm_table{};
 /// Lets products of float on GPUs round their operands to TF32, 11 significant bits, in the whole program: a
 /// relative error of about 5e-4 for many times the speed. Off at first.
 inline void set_tf32(bool on) { cuda::gemm_settings.tf32 = on; }
-inline bool tf32() { return cuda::gemm_settings.tf32; }
+inline bool tf32() { return cuda::gemm_settings.tf32 && !detail::full_precision_scopes; }
 
 /// Lets products and convolutions on GPUs time this many algorithms when they meet a problem for the first
 /// time, and keep the fastest; 1, as at first, takes the library's guess. Nothing is timed while a graph is

@@ -17,6 +17,11 @@ struct GemmBatch {
   Index stride_bias = 0;
 };
 
+namespace detail {
+/// Above zero while this thread wants products of floats as they are; FullPrecision counts it.
+inline thread_local int full_precision_scopes = 0;
+}  // namespace detail
+
 /// What becomes of a finished sum s: c = [relu or GELU](s [+ bias] [+ residual] [+ c]).
 template <class T>
 struct GemmEpilogue {

@@ -11,24 +11,14 @@ struct MatmulOptions {
   bool transpose_b = false;  ///< b is (..., N, K)
 };
 
-/// While it lives, products of float have operands of float, whatever set_product_precision() and set_tf32()
-/// say: for sums of which differences are taken.
+/// While it lives, products of float that this thread asks for have operands of float, whatever
+/// set_product_precision() and set_tf32() say: for sums of which differences are taken.
 class FullPrecision {
  public:
-  FullPrecision() {
-    set_product_precision(Precision::float32);
-    set_tf32(false);
-  }
-  ~FullPrecision() {
-    set_product_precision(precision_);
-    set_tf32(tf32_);
-  }
+  FullPrecision() { ++detail::full_precision_scopes; }
+  ~FullPrecision() { --detail::full_precision_scopes; }
   FullPrecision(const FullPrecision&) = delete;
   FullPrecision& operator=(const FullPrecision&) = delete;
-
- private:
-  Precision precision_ = product_precision();
-  bool tf32_ = tf32();
 };
 
 namespace detail {
@@ -104,6 +94,7 @@ void matmul_grad_b(D device, const MatmulShape& s, const T* a, const T* dc, cons
 template <Scalar T>
 Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b, MatmulOptions options = {}) {
   const detail::MatmulShape s(a, b, options);
+  require_one_device("matmul", {&a, &b});
   Tensor<T> c(s.result, a.device());
   on(a.device(), [&](auto device) {
     kernels::gemm_batched(device, {s.batch, s.a_size(), s.b_size(), s.c_size()}, s.product(), a.data(),
