@@ -149,3 +149,14 @@ TEST_CASE("cross_entropy names what does not fit") {
         }) ==
         "cross_entropy: logits have shape (0, 3), but must be (N, C) with at least one row and one class");
 }
+
+TEST_CASE("smoothed soft targets of bf16 count what is there, and nothing beside it") {
+  for (const Index classes : {1, 3, 17, 33}) {
+    CAPTURE(classes);
+    const auto x = converted<bf16>(randn<double>({4, classes}, 1)),
+               t = converted<bf16>(rand<double>({4, classes}, 0, 1, 2));
+    const double exact = cross_entropy(converted<double>(x), converted<double>(t), {.smoothing = 0.5}).item();
+    CHECK(static_cast<float>(cross_entropy(x, t, {.smoothing = 0.5}).item()) ==
+          static_cast<float>(bf16(static_cast<float>(exact))));
+  }
+}

@@ -184,3 +184,12 @@ TEST_CASE("stages without a width are refused") {
           ExplicitResNet<float>({.trunk = {.blocks = {1, 2}}}, rng);
         }) == "ExplicitResNetTrunk: 2 stages in blocks, 4 in widths");
 }
+
+TEST_CASE("attention without heads, or of all channels, is refused") {
+  Rng rng(1);
+  CHECK(test::error_of([&] { ExplicitResNet<float>({.trunk = {.attention_heads = 0}}, rng); }) ==
+        "ExplicitResNetTrunk: 0 attention heads, share 0.1; at least one head, and a share in [0, 1), are "
+        "needed");
+  CHECK(test::error_of([&] { ExplicitResNet<float>({.trunk = {.share = 1}}, rng); }).find("share 1;") !=
+        std::string::npos);
+}

@@ -62,3 +62,16 @@ TEST_CASE("a residual of another shape is named") {
         }) ==
         "conv2d: residual has shape (1, 2, 2, 3), but the result has shape (1, 2, 2, 4); they must agree");
 }
+
+TEST_CASE_TEMPLATE("a GELU comes with a 1x1 convolution of any width, and with no other", T, float, double) {
+  for (const Index channels : {1, 2, 16}) {
+    const auto x = randn<T>({1, 3, 3, channels}, 1), weight = randn<T>({channels, 1, 1, channels}, 2);
+    Conv2dInference<T> folded(weight, {}, {}, {}, {});
+    for (int call = 0; call < 2; ++call)
+      CHECK(test::close(folded(x, {}, false, true), gelu(conv2d(x, weight, {})), 1e-5));
+  }
+  Conv2dInference<T> wide(zeros<T>({1, 3, 3, 1}), {}, {.padding = 1}, {}, {});
+  CHECK(test::error_of([&] {
+          wide(zeros<T>({1, 3, 3, 1}), {}, false, true);
+        }) == "conv2d: weight has shape (1, 3, 3, 1), but a GELU needs a 1x1 kernel");
+}

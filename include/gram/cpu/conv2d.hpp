@@ -22,11 +22,11 @@ void conv2d(Cpu device, const Conv2dShape& s, const T* x, const T* weight,
       conv2d(device, s, fx.data(), fw.data(), {bias.data(), residual.data(), epilogue.relu, epilogue.gelu},
              fy);
     });
-  } else if (cpu::is_depthwise(s)) {
-    cpu::depthwise_correlate(s, cpu::forward_correlation(s), x, weight, cpu::tile_epilogue(epilogue, y), y);
-  } else if (cpu::is_dense_pointwise(s) && s.groups == 1) {
+  } else if (cpu::is_dense_pointwise(s) && s.groups == 1) {  // one channel is depthwise, too
     gemm(device, {s.n * s.h * s.w, s.o, s.c}, x, s.c, false, weight, s.c, true, y, s.o,
          cpu::tile_epilogue(epilogue, y));
+  } else if (cpu::is_depthwise(s)) {
+    cpu::depthwise_correlate(s, cpu::forward_correlation(s), x, weight, cpu::tile_epilogue(epilogue, y), y);
   } else {
     if constexpr (std::is_same_v<T, float>) {
       if (const auto plan = cpu::forward_plan(s, cpu::WinogradWeights::made))

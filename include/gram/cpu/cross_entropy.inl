@@ -25,11 +25,13 @@ GRAM_KERNEL double cross_entropy_soft(Index n, const T* x, const T* t, accum_t<T
   kept[0] = z.top;
   kept[1] = z.log_sum;
   const A keep = 1 - s, share = s / static_cast<A>(n);
+  T ones[w];
+  for (Index i = 0; i < w; ++i) ones[i] = T(1);
   vec<T> partial{};
   for (Index i = 0; i < n; i += w) {
     const Index count = n - i < w ? n - i : w;
-    const vec<T> target = keep * load_first(t + i, count) + share;
-    const vec<T> loss = z.log_sum - (load_padded(x + i, count, z.top + z.log_sum) - z.top);  // zero beyond n
+    const vec<T> target = keep * load_first(t + i, count) + share * load_first(ones, count);  // zero beyond n
+    const vec<T> loss = z.log_sum - (load_padded(x + i, count, z.top) - z.top);
     partial += target == vec<T>{} ? vec<T>{} : target * loss;
   }
   return static_cast<double>(sum(partial));

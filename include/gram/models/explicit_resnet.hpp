@@ -56,6 +56,9 @@ struct ExplicitResNetTrunk {
     require<ArgumentError>(o.blocks.size() == o.widths.size() && !o.blocks.empty(),
                            "ExplicitResNetTrunk: ", o.blocks.size(), " stages in blocks, ", o.widths.size(),
                            " in widths");
+    require<ArgumentError>(o.attention_heads >= 1 && o.share >= 0 && o.share < 1,
+                           "ExplicitResNetTrunk: ", o.attention_heads, " attention heads, share ", o.share,
+                           "; at least one head, and a share in [0, 1), are needed");
     Index in = o.stem;
     for (std::size_t s = 0; s < layers.size(); ++s) {
       const Index width = o.widths[s], attention = s < o.first ? 0 : attention_channels(o, width);

@@ -30,9 +30,12 @@ class Conv2dInference {
   }
 
   /// x (N, H, W, C), residual (N, H', W', O) or {} -> (N, H', W', O); GELU is for 1x1 convolutions. Throws
-  /// what conv2d throws.
+  /// what conv2d throws, and ArgumentError for a GELU on others.
   Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual, bool relu, bool gelu = false) {
     const Conv2dShape shape = detail::conv2d_shape(x, weight_, bias_, options_);
+    require<ArgumentError>(!gelu || (shape.taps() == 1 && shape.groups == 1), "conv2d: weight has shape ",
+                           weight_.shape(), ", but a GELU needs a 1x1 kernel");
+    require_one_device("conv2d", {&x, &weight_, &bias_, &residual});
     Tensor<T> y({shape.n, shape.out_h(), shape.out_w(), shape.o}, x.device());
     require(!residual.defined() || residual.shape() == y.shape(), "conv2d: residual has shape ",
             residual.shape(), ", but the result has shape ", y.shape(), "; they must agree");

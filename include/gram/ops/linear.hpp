@@ -19,14 +19,16 @@ struct LinearShape {
       : groups(groups_) {
     require<ArgumentError>(groups >= 1, name, ": groups is ", groups, "; it must be positive");
     require(weight.rank() == 2, name, ": weight has shape ", weight.shape(), "; (O, I / groups) is needed");
-    in = weight.dim(1) * groups, out = weight.dim(0);
-    require(out % groups == 0, name, ": weight ", weight.shape(), " has ", out,
-            " output channels; they do not divide into ", groups, " groups");
+    out = weight.dim(0);
+    require(out % groups == 0 && groups <= std::max<Index>(out, 1), name, ": weight ", weight.shape(),
+            " has ", out, " output channels; they do not divide into ", groups, " groups");
+    in = weight.dim(1) * groups;
     require(x.rank() >= 1 && x.dim(-1) == in, name, ": weight ", weight.shape(),
             groups == 1 ? "" : text(" in ", groups, " groups"), " expects ", in,
             " input channels, input has shape ", x.shape());
     require(!bias.defined() || bias.shape() == Shape{out}, name, ": bias has shape ", bias.shape(),
             ", but weight ", weight.shape(), " has ", out, " output channels");
+    require_one_device(name, {&x, &weight, &bias});
     rows = x.shape().product(0, x.rank() - 1);
   }
 
