@@ -168,4 +168,19 @@ TEST_CASE_TEMPLATE("linear maps in groups are those of the CPU", T, float, doubl
   }
 }
 
+TEST_CASE("tensors of two devices do not meet in an operation") {
+  const Device cuda = Device::cuda();
+  const auto here = ones<float>({2, 2}), there = here.to(cuda);
+  const std::string of = ": tensors are on cpu and on cuda:0; one device is needed";
+  CHECK(test::error_of([&] { matmul(here, there); }) == "matmul" + of);
+  CHECK(test::error_of([&] { linear(here, there, {}); }) == "linear" + of);
+  CHECK(test::error_of([&] { concat<float>({here, there}, 0); }) == "concat" + of);
+  CHECK(test::error_of([&] {
+          cross_entropy(here, Tensor<std::int64_t>({2}, {0, 1}).to(cuda));
+        }) == "cross_entropy" + of);
+  auto x = here.clone();
+  x.set_requires_grad();
+  CHECK(test::error_of([&] { backward(x * x, there); }) == "backward" + of);
+}
+
 }  // namespace

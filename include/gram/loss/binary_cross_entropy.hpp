@@ -22,6 +22,7 @@ Tensor<T> binary_cross_entropy_with_logits(const Tensor<T>& logits, const Tensor
           targets.shape(), ", but logits have ", logits.shape());
   require(logits.size() > 0, "binary_cross_entropy_with_logits: logits have shape ", logits.shape(),
           ", but at least one element is needed");
+  require_one_device("binary_cross_entropy_with_logits", {&logits, &targets});
   const double scale = detail::reduction_scale(options.reduction, logits.shape());
   Tensor<T> loss(Shape{}, logits.device());
   on(logits.device(), [&](auto device) {

@@ -19,6 +19,7 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Tensor<std::int64_t>& lab
                         CrossEntropyOptions options = {}) {
   detail::require_logits("cross_entropy", logits.shape());
   const Index rows = logits.dim(0), n = logits.dim(1);
+  require_one_device("cross_entropy", {&logits, &labels});
   detail::require_labels("cross_entropy", labels, rows, n);
   detail::require_smoothing("cross_entropy", options.smoothing);
   const double scale = detail::reduction_scale(options.reduction, logits.shape());
@@ -47,6 +48,7 @@ Tensor<T> cross_entropy(const Tensor<T>& logits, const Tensor<T>& targets, Cross
   detail::require_logits("cross_entropy", logits.shape());
   require(targets.shape() == logits.shape(), "cross_entropy: targets have shape ", targets.shape(),
           ", but logits have ", logits.shape());
+  require_one_device("cross_entropy", {&logits, &targets});
   detail::require_smoothing("cross_entropy", options.smoothing);
   const Index rows = logits.dim(0), n = logits.dim(1);
   const double scale = detail::reduction_scale(options.reduction, logits.shape());

@@ -26,6 +26,7 @@ Tensor<T> decorrelation_loss(const std::vector<Tensor<T>>& heads,
   for (std::size_t k = 0; k < heads.size(); ++k) {
     require(heads[k].shape() == shape, "decorrelation_loss: head ", k, " has shape ", heads[k].shape(),
             ", but head 0 has ", shape);
+    require_one_device("decorrelation_loss", {&heads[0], &heads[k]});
     logits.push_back(heads[k].detach());
     gradients.push_back(heads[k].gradient());
     z.push_back(heads[k].data());

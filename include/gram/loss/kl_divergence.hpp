@@ -20,6 +20,7 @@ Tensor<T> kl_divergence(const Tensor<T>& input, const Tensor<T>& target, KlDiver
           ", but input has ", input.shape());
   require(input.size() > 0, "kl_divergence: input has shape ", input.shape(),
           ", but at least one element is needed");
+  require_one_device("kl_divergence", {&input, &target});
   const double scale = detail::reduction_scale(options.reduction, input.shape());
   Tensor<T> loss(Shape{}, input.device());
   on(input.device(), [&](auto device) {

@@ -7,6 +7,7 @@
 #include "gram/core/cuda_capture.hpp"
 #include "gram/core/pair.hpp"
 #include "gram/core/random.hpp"
+#include "gram/cpu/token_mixing.hpp"
 #include "gram/cuda/token_mixing.hpp"
 #include "gram/loss/cross_entropy.hpp"
 #include "gram/ops/arithmetic.hpp"
@@ -40,32 +41,6 @@ inline TokenBox draw_token_box(Pair grid, Rng& rng, Device device) {
   box.live = cuda::current_capture->live([grid, &rng] { return draw_token_box(grid, rng); });
   return box;
 }
-
-namespace kernels {
-
-/// y[n] = x[n] outside the box and x[N - 1 - n] inside. As a matrix this is symmetric: its own gradient.
-template <class T>
-void exchange_box(Cpu device, const Shape& shape, const TokenBox& box, const T* x, T* y, bool add) {
-  const Index N = shape[0], H = shape[1], W = shape[2], C = shape[3], line = W * C, image = H * line;
-  for (Index n = 0; n < N; ++n) {
-    const auto take = [&](Index from, Index top, Index bottom, Index left, Index right) {
-      const Index start = top * line + left * C;
-      copy_runs(device, bottom - top, (right - left) * C, x + from * image + start, line,
-                y + n * image + start, line, add);
-    };
-    take(n, 0, box.top, 0, W);
-    take(n, box.top, box.bottom, 0, box.left);
-    take(N - 1 - n, box.top, box.bottom, box.left, box.right);
-    take(n, box.top, box.bottom, box.right, W);
-    take(n, box.bottom, H, 0, W);
-  }
-}
-inline void arrange_labels(Cpu, const std::int64_t* labels, Index n, Index times, bool reversed,
-                           std::int64_t* y) {
-  for (Index i = 0; i < n * times; ++i) y[i] = labels[reversed ? n - 1 - i / times : i / times];
-}
-
-}  // namespace kernels
 
 /// Inside the box image n takes the values of image N - 1 - n: y[n, i, j] = x[N - 1 - n, i, j], and outside
 /// y = x. x, y (N, H, W, C). Doing it twice gives x back, so this also un-mixes. An empty box returns x.

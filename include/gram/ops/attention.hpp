@@ -56,6 +56,7 @@ template <Scalar T>
 Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                     AttentionOptions options = {}) {
   const auto shape = detail::attention_shape("attention", q.shape(), k.shape(), v.shape(), options);
+  require_one_device("attention", {&q, &k, &v});
   Tensor<T> y({q.dim(0), q.dim(1), v.dim(2)}, q.device());
   Tensor<accum_t<T>> lse({shape.images, shape.heads, shape.queries}, q.device());
   on(q.device(), [&](auto device) {
@@ -105,6 +106,7 @@ Tensor<T> attention(const Tensor<T>& qkv, AttentionOptions options = {}) {
 template <Scalar T>
 Tensor<T> attention_map(const Tensor<T>& q, const Tensor<T>& k, AttentionOptions options = {}) {
   const auto shape = detail::attention_shape("attention_map", q.shape(), k.shape(), k.shape(), options);
+  require_one_device("attention_map", {&q, &k});
   Tensor<T> map({shape.images, shape.heads, shape.queries, shape.keys}, q.device());
   on(q.device(), [&](auto device) { kernels::attention_map(device, shape, q.data(), k.data(), map.data()); });
   return record(

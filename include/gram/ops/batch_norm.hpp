@@ -59,6 +59,7 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
   require(!options.training || (communicator && (!there || communicator->size() > 1)) || rows > 1,
           "batch_norm: x has shape ", x.shape(), ", but training expects more than 1 value per channel");
 
+  require_one_device("batch_norm", {&x, &weight, &bias, &running_mean, &running_var, &residual});
   Tensor<T> y(x.shape(), x.device());
   const Tensor<A> mean = options.training ? Tensor<A>({channels}, x.device()) : running_mean.clone();
   const Tensor<A> variance = options.training ? Tensor<A>({channels}, x.device()) : running_var.clone();

@@ -141,10 +141,15 @@ Tensor<T> class_attention(const Tensor<T>& tokens, const std::vector<Tensor<T>>&
     std::vector<const T*> query_values;
     std::vector<Gradient<T>> dqueries;
     for (const auto& query : queries) {
+      require_one_device("class_attention", {&tokens, &query});
       inputs.push_back(query);
       query_values.push_back(query.data());
       dqueries.push_back(query.gradient());
     }
+    for (const auto& w : weights)
+      require_one_device("class_attention",
+                         {&tokens, &w.norm_weight, &w.norm_bias, &w.q_weight, &w.q_bias, &w.k_weight,
+                          &w.k_bias, &w.v_weight, &w.v_bias, &w.proj_weight, &w.proj_bias});
     on(tokens.device(), [&](auto device) {
       const auto pointers = detail::class_attention_pointers(weights);
       kernels::class_attention(device, shape, tokens.data(), query_values.data(), pointers.data(),

@@ -78,6 +78,7 @@ template <Scalar T>
 Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const std::type_identity_t<Tensor<T>>& bias,
                  const Conv2dOptions& options = {}) {
   const Conv2dShape shape = detail::conv2d_shape(x, weight, bias, options);
+  require_one_device("conv2d", {&x, &weight, &bias});
   Tensor<T> y({shape.n, shape.out_h(), shape.out_w(), shape.o}, x.device());
   on(x.device(),
      [&](auto device) { kernels::conv2d(device, shape, x.data(), weight.data(), {bias.data()}, y.data()); });

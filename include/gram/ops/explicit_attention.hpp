@@ -109,6 +109,7 @@ Tensor<T> explicit_attention(const Tensor<T>& v, const Tensor<accum_t<T>>& log_r
                                             .heads = log_radius.size(),
                                             .width = v.dim(3) / log_radius.size(),
                                             .normalize = map.normalize};
+    require_one_device("explicit_attention", {&v, &log_radius});
     Tensor<T> y(v.shape(), v.device());
     on(v.device(),
        [&](auto device) { kernels::gaussian_attention(device, s, log_radius.data(), v.data(), y.data()); });

@@ -116,6 +116,7 @@ Tensor<T> folded_pointwise_norm(const Tensor<T>& x, const Tensor<T>& weight,
   require(!options.training || rows > 1, name, ": x has shape ", x.shape(),
           ", but training expects more than 1 value per channel");
 
+  require_one_device(name, {&x, &weight, &norm_weight, &norm_bias, &running_mean, &running_var, &residual});
   const bool training = options.training, relu = options.relu;
   constexpr GemmBatch one{.count = 1, .stride_a = 0, .stride_b = 0, .stride_c = 0};
   Tensor<T> z(shape, x.device()), scaled, shift;

@@ -27,6 +27,7 @@ inline void require_inside(const char* name, const Tensor<std::int64_t>& index, 
 template <Scalar T>
 Tensor<T> gathered(const char* name, const Tensor<T>& x, const Tensor<std::int64_t>& index,
                    const IndexView& strides, const AxisView& v, const Shape& shape) {
+  require_one_device(name, {&x, &index});
   Tensor<T> y(shape, x.device());
   on(x.device(), [&](auto device) { kernels::gather(device, x.data(), strides, y.data(), v); });
   return record(

@@ -67,6 +67,7 @@ Tensor<T> join_windows(const std::vector<Tensor<T>>& parts, const std::vector<Pa
     require(shape.rank() == 3 && shape[0] == images * each && shape[1] == window.h * window.w,
             "join_windows: parts[", i, "] has shape ", shape, ", but windows of ", window, " on ", images,
             " maps of ", size, " are (", images * each, ", ", window.h * window.w, ", C)");
+    require_one_device("join_windows", {&parts[0], &parts[i]});
     shapes.push_back({images, size.h, size.w, 0, window, 1, channels, shape[2]});
     channels += shape[2];
   }
