@@ -142,5 +142,5 @@ TEST_CASE("an optimiser wants its parameters on one device") {
         "Optimizer: parameter 'far' is on cuda:0, others are on cpu; one device is needed");
   here.differentiate(0), there.differentiate(0);
   CHECK(test::error_of([&] { clip_gradients(list, 1); }) ==
-        "clip_grad_norm: gradients are on cpu and on cuda:0; one device is needed");
+        "clip_gradients: gradients are on cpu and on cuda:0; one device is needed");
 }

@@ -57,5 +57,5 @@ TEST_CASE("clip_grad_norm spreads NaN, and wants a positive norm") {
   CHECK(std::isnan(x.grad().data()[1]));
   CHECK(test::error_of([&] {
           clip_grad_norm<float>({{"x", x}}, 0);
-        }) == "clip_grad_norm: max_norm is 0, but it must be positive");
+        }) == "clip_gradients: max_norm is 0, but it must be positive");
 }

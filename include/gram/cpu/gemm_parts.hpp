@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A^T B, the product of weight gradients, over all threads: the sum over k is long. It is cut in parts with a
 // result each, while these stay small together, and the parts are added in order. How many there are depends
-// on the shape alone, so that the bits do not depend on the number of threads. The rest of the cutting is over
-// rows and columns of C, which no sum notices.
+// on the shape alone, so that the bits do not depend on the number of threads. The rest of the cutting is
+// over rows and columns of C, which no sum notices.
 #pragma once
 #include "gram/core/memory.hpp"
 #include "gram/core/parallel.hpp"

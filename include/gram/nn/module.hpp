@@ -230,7 +230,8 @@ void share_batch_statistics(Model& model, Communicator* communicator) {
 /// Evaluation as fast as it goes: from the first call on without gradients (NoGrad), batch norms are folded
 /// into the convolutions in front of them, and weights stay in the order that the kernels read. The results
 /// differ by rounding. What is kept takes the memory of the weights once more. Loading weights renews it; who
-/// changes values by hand calls it again. train() and eval() end it.
+/// changes values by hand calls it again. train() and eval() end it. Not for several threads at once: a call
+/// may make what is kept.
 template <class Model>
 void fuse_for_inference(Model& model) {
   detail::train_listed(parts_of(model), false, true);

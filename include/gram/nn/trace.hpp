@@ -47,10 +47,10 @@ class CallLog {
 };
 
 /// Anything that maps a tensor to a tensor.
+// clang-format off
 template <class Layer, class T>
-concept LayerOn = std::invocable < Layer&,
-        const Tensor<T>
-& > ;
+concept LayerOn = std::invocable<Layer&, const Tensor<T>&>;
+// clang-format on
 
 /// The layer that a parameter belongs to: "layer3.0.conv2" for "layer3.0.conv2.weight".
 inline std::string layer_path(const std::string& parameter_name) {

@@ -14,14 +14,14 @@ namespace gram {
 /// ArgumentError unless max_norm is positive and all gradients are on one device.
 template <Scalar T>
 Tensor<double> clip_gradients(const ParameterList<T>& parameters, double max_norm) {
-  require<ArgumentError>(max_norm > 0, "clip_grad_norm: max_norm is ", max_norm, ", but it must be positive");
+  require<ArgumentError>(max_norm > 0, "clip_gradients: max_norm is ", max_norm, ", but it must be positive");
   std::vector<kernels::GradientSpan<T>> gradients;
   std::vector<kernels::GradientSpan<accum_t<T>>> wide;
   Device where = Device::cpu();
   parameters.for_each([&]<Scalar P>(const NamedParameter<P>& p) {
     if (!p.value.grad().defined()) return;
     require<ArgumentError>((gradients.empty() && wide.empty()) || where == p.value.device(),
-                           "clip_grad_norm: gradients are on ", to_text(where), " and on ",
+                           "clip_gradients: gradients are on ", to_text(where), " and on ",
                            to_text(p.value.device()), "; one device is needed");
     where = p.value.device();
     // a gradient that other tensors share is copied first
