@@ -170,7 +170,7 @@ TEST_CASE("a state that has been damaged is refused, and nothing is changed") {
   save_training_state(network, optimizer, 1, file.path);
   const auto before = everything(other, of_other);
   const auto size = std::filesystem::file_size(file.path);
-  for (const std::uintmax_t behind : {1, 4, 100}) {
+  for (const std::uintmax_t behind : {1U, 4U, 100U}) {
     std::fstream bytes(file.path, std::ios::in | std::ios::out | std::ios::binary);
     const auto flip = [&] {
       bytes.seekg(static_cast<std::streamoff>(size - behind));

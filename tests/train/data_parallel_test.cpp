@@ -224,7 +224,7 @@ TEST_CASE("random sources are where they were when a training is resumed") {
     const DataParallel parallel(net, communicator);
     again[static_cast<std::size_t>(communicator.rank())] = net.drop(ones<float>({64}));
   });
-  for (std::size_t rank : {0, 1}) CHECK(test::identical(masks[rank], again[rank]));
+  for (const std::size_t rank : {0U, 1U}) CHECK(test::identical(masks[rank], again[rank]));
 }
 
 TEST_CASE("bf16 parameters and their float norms have buckets of their own") {
