@@ -112,9 +112,11 @@ GRAM_TEMPLATE Tensor<GRAM_SCALAR> layer_norm(const Tensor<GRAM_SCALAR>&, const T
 
 // gram/ops/linear.hpp
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> linear(const Tensor<GRAM_SCALAR>&, const Tensor<GRAM_SCALAR>&,
+                                         const std::type_identity_t<Tensor<GRAM_SCALAR>>&,
                                          const std::type_identity_t<Tensor<GRAM_SCALAR>>&);
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> grouped_linear(const Tensor<GRAM_SCALAR>&, const Tensor<GRAM_SCALAR>&,
-                                                 const std::type_identity_t<Tensor<GRAM_SCALAR>>&, Index);
+                                                 const std::type_identity_t<Tensor<GRAM_SCALAR>>&, Index,
+                                                 const std::type_identity_t<Tensor<GRAM_SCALAR>>&);
 
 // gram/ops/matmul.hpp
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> matmul(const Tensor<GRAM_SCALAR>&, const Tensor<GRAM_SCALAR>&,

@@ -45,6 +45,21 @@ TEST_CASE_TEMPLATE("grouped linear maps each group of channels by its own weight
   }
 }
 
+TEST_CASE_TEMPLATE("a residual is added where the product is", T, float, double, bf16) {
+  const double tolerance = std::is_same_v<T, double> ? 1e-14 : std::is_same_v<T, float> ? 2e-6 : 1e-2;
+  for (const Shape& shape : {Shape{12}, Shape{1, 12}, Shape{2, 3, 12}, Shape{0, 12}, Shape{300, 12}})
+    for (const Index groups : {1, 3}) {
+      const auto x = randn<T>(shape, 1), weight = randn<T>({9, 12 / groups}, 2), bias = randn<T>({9}, 3),
+                 residual = randn<T>(shape.with(-1, 9), 4);
+      const auto exact = add(converted<double>(naive(x, weight, bias, groups)), converted<double>(residual));
+      CHECK(test::close(converted<double>(grouped_linear(x, weight, bias, groups, residual)), exact,
+                        2 * tolerance));
+      if (groups == 1)
+        CHECK(
+            test::identical(linear(x, weight, bias, residual), grouped_linear(x, weight, bias, 1, residual)));
+    }
+}
+
 TEST_CASE("linear of no input channels is the bias") {
   CHECK(test::close(linear(zeros<double>({2, 0}), zeros<double>({2, 0}), Tensor<double>({2}, {3, 4})),
                     {3.0, 4.0, 3.0, 4.0}, 0));
@@ -71,6 +86,18 @@ TEST_CASE("grouped linear's gradients agree with central differences") {
               [&](const auto& x, const auto& w, const auto& b) { return grouped_linear(x, w, b, groups); },
               randn<double>({2, 3, 6}, 1), randn<double>({12, 6 / groups}, 2),
               randn<double>({12}, 3)) < 1e-6);
+}
+
+TEST_CASE("a residual's gradient is that of the result") {
+  const auto f = [](const auto& x, const auto& w, const auto& b, const auto& r) {
+    return linear(x, w, b, r);
+  };
+  CHECK(gradcheck(f, randn<double>({2, 3, 5}, 1), randn<double>({4, 5}, 2), randn<double>({4}, 3),
+                  randn<double>({2, 3, 4}, 4)) < 1e-6);
+  const auto w = randn<double>({5, 5}, 2);  // x is both, then only the residual needs a gradient
+  CHECK(gradcheck([&](const auto& x) { return linear(x, w, {}, x); }, randn<double>({3, 5}, 1)) < 1e-6);
+  CHECK(gradcheck([&](const auto& r) { return mul(linear(w, w, {}, r), r); }, randn<double>({5, 5}, 1)) <
+        1e-6);
 }
 
 TEST_CASE("gradients of linear add up when an input is used twice") {
@@ -104,6 +131,8 @@ TEST_CASE("linear says what does not fit") {
   CHECK(test::error_of([&] {
           grouped_linear(x, zeros<float>({4, 2}), b, 3);
         }) == "grouped_linear: weight (4, 2) has 4 output channels; they do not divide into 3 groups");
+  CHECK(test::error_of([&] { linear(x, w, b, zeros<float>({4})); }) ==
+        "linear: residual has shape (4), but the result has shape (2, 4); they must agree");
   CHECK(test::error_of([&] { grouped_linear(x, w, b, 0); }) ==
         "grouped_linear: groups is 0; it must be positive");
 }

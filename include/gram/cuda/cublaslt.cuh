@@ -37,7 +37,8 @@ struct LtProblem {
   auto operator<=>(const LtProblem&) const = default;
 };
 
-/// Addresses of a product d = epilogue(a b + c); c is read when the problem says `add`.
+/// Addresses of a product d = epilogue(a b + c); c is read when the problem says `add`. `bias` is written where
+/// the epilogue makes the gradient of one.
 struct LtOperands {
   const void *a, *b, *c;
   void* d;

@@ -61,35 +61,48 @@ void finish(Cuda device, const GemmArguments<T, T>& g) {
   whole ? finish<T, N>(device, g) : finish<T, 1>(device, g);
 }
 
+/// Not worth a library's call, or nothing that it takes.
+template <class T, class Out>
+bool is_small(const GemmArguments<T, Out>& g) {
+  const Index work = g.batch.count * g.shape.m * g.shape.n * g.shape.k;
+  return work == 0 || work < gemm_settings.cublaslt_from;
+}
+
+/// The product as cuBLASLt is asked for it, without an epilogue; it adds the matrix c unless that is null.
+template <class T, class Out>
+LtProblem lt_problem(const GemmArguments<T, Out>& g, const Out* c) {
+  return {.m = g.shape.m,
+          .n = g.shape.n,
+          .k = g.shape.k,
+          .lda = g.lda,
+          .ldb = g.ldb,
+          .ldc = g.ldc,
+          .count = g.batch.count,
+          .stride_a = g.batch.stride_a,
+          .stride_b = g.batch.stride_b,
+          .stride_c = g.batch.stride_c,
+          .stride_bias = 0,
+          .transpose_a = g.transpose_a,
+          .transpose_b = g.transpose_b,
+          .add = c != nullptr,
+          .tf32 = std::is_same_v<T, float> && tf32(),
+          .in = data_type<T>,
+          .out = data_type<Out>,
+          .epilogue = CUBLASLT_EPILOGUE_DEFAULT,
+          .align_a = alignment_of(g.a),
+          .align_b = alignment_of(g.b),
+          .align_c = alignment_of(c ? c : g.c),
+          .align_d = alignment_of(g.c),
+          .align_bias = 0};
+}
+
 /// The product by cuBLASLt; false when it has no algorithm.
 template <class T, class Out>
 bool gemm_by_library(Cuda device, const GemmArguments<T, Out>& g) {
   GemmEpilogue<Out> rest = g.epilogue;
   const Out* const c = rest.add ? g.c : rest.residual;
   if (!rest.add) rest.residual = nullptr;
-  LtProblem p{.m = g.shape.m,
-              .n = g.shape.n,
-              .k = g.shape.k,
-              .lda = g.lda,
-              .ldb = g.ldb,
-              .ldc = g.ldc,
-              .count = g.batch.count,
-              .stride_a = g.batch.stride_a,
-              .stride_b = g.batch.stride_b,
-              .stride_c = g.batch.stride_c,
-              .stride_bias = 0,
-              .transpose_a = g.transpose_a,
-              .transpose_b = g.transpose_b,
-              .add = c != nullptr,
-              .tf32 = std::is_same_v<T, float> && tf32(),
-              .in = data_type<T>,
-              .out = data_type<Out>,
-              .epilogue = CUBLASLT_EPILOGUE_DEFAULT,
-              .align_a = alignment_of(g.a),
-              .align_b = alignment_of(g.b),
-              .align_c = alignment_of(c ? c : g.c),
-              .align_d = alignment_of(g.c),
-              .align_bias = 0};
+  const LtProblem p = lt_problem(g, c);
   CublasLt& library = CublasLt::of(device);
   const auto bias_bytes = static_cast<std::size_t>(g.batch.stride_bias) * sizeof(Out);
   const bool bias_fits = !rest.bias || (alignment_of(rest.bias) >= 16 && bias_bytes % 16 == 0);
@@ -110,6 +123,18 @@ bool gemm_by_library(Cuda device, const GemmArguments<T, Out>& g) {
     finish(device, left);
   }
   return true;
+}
+
+/// One product, with the sums of op(A)'s rows beside it in `sums` (m); false, and nothing has happened, when
+/// cuBLASLt does not make both at once.
+template <class T>
+bool gemm_with_row_sums(Cuda device, const GemmArguments<T, T>& g, T* sums) {
+  if (std::is_same_v<T, double> || is_small(g) || alignment_of(sums) < 16) return false;
+  LtProblem p = lt_problem<T, T>(g, nullptr);
+  p.epilogue = CUBLASLT_EPILOGUE_BGRADB;  // its B is our A
+  p.align_bias = alignment_of(sums);
+  const LtOperands operands{g.a, g.b, nullptr, g.c, sums};
+  return CublasLt::of(device).run(p, operands);
 }
 
 /// Products of a batch, see kernels::gemm_batched; results may be float where operands are bf16, then without
@@ -135,9 +160,7 @@ void gemm_batched(Cuda device, const GemmBatch& batch, const GemmShape& shape, c
     g.batch.count = std::min(batch.count - first, most);
     if (epilogue.bias) g.epilogue.bias += first * batch.stride_bias;
     if (epilogue.residual) g.epilogue.residual += first * batch.stride_c;
-    const Index work = g.batch.count * shape.m * shape.n * shape.k;
-    if (work == 0 || work < gemm_settings.cublaslt_from || !gemm_by_library(device, g))
-      gemm_by_tiles(device, g);
+    if (is_small(g) || !gemm_by_library(device, g)) gemm_by_tiles(device, g);
   }
 }
 

@@ -16,6 +16,7 @@
 #include "gram/cuda/graph.cuh"
 #include "gram/cuda/index.cuh"
 #include "gram/cuda/layer_norm.cuh"
+#include "gram/cuda/linear_grad.cuh"
 #include "gram/cuda/loss.cuh"
 #include "gram/cuda/meter.cuh"
 #include "gram/cuda/normalize.cuh"
@@ -48,6 +49,7 @@ void fill_in_tables() {
   fill_in_gram_tables<T>();
   fill_in_index_tables<T>();
   fill_in_layer_norm_tables<T>();
+  fill_in_linear_grad_tables<T>();
   fill_in_loss_tables<T>();
   fill_in_meter_tables<T>();
   fill_in_normalize_tables<T>();

@@ -2,6 +2,7 @@
 #pragma once
 #include "gram/nn/dropout.hpp"
 #include "gram/nn/linear.hpp"
+#include "gram/ops/arithmetic.hpp"
 #include "gram/ops/attention.hpp"
 
 namespace gram {
@@ -27,12 +28,12 @@ struct MultiHeadAttention {
                            " heads; they must divide ", o.channels, " channels");
   }
 
-  Tensor<T> operator()(const Tensor<T>& x) { return drop(proj(attend(x))); }
-  /// True when calls run what fuse_for_inference() asked for.
-  bool prepared() const { return proj.prepared(); }
-  /// layer(x) + residual without a gradient, the sum in the pass of the projection.
-  Tensor<T> inference(const Tensor<T>& x, const Tensor<T>& residual) const {
-    return proj.inference(attend(x), residual);
+  /// layer(x) [+ residual], the sum made where the projection is unless values are dropped; residual (N, L,
+  /// C) or {}.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual = {}) {
+    if (!drop.active()) return proj(attend(x), residual);
+    const Tensor<T> y = drop(proj(attend(x)));
+    return residual.defined() ? add(residual, y) : y;
   }
   void visit(auto&& parts) { parts("qkv", qkv), parts("proj", proj), parts("proj_drop", drop); }
 

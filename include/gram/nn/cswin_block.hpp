@@ -65,9 +65,8 @@ struct CswinBlock {
   }
 
   Tensor<T> operator()(const Tensor<T>& x) {
-    const Tensor<T> y = add(x, drop_path1(proj(attend(qkv(norm1(x))))));
-    const Tensor<T> normed = norm2(y);
-    return add(y, drop_path2(mlp ? (*mlp)(normed) : (*grouped_mlp)(normed)));
+    const Tensor<T> y = drop_path1.join(x, proj, attend(qkv(norm1(x))));
+    return mlp ? drop_path2.join(y, *mlp, norm2(y)) : drop_path2.join(y, *grouped_mlp, norm2(y));
   }
   void visit(auto&& parts) {
     parts("qkv", qkv), parts("norm1", norm1), parts("proj", proj), parts("attns", attns);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "gram/nn/parameter.hpp"
+#include "gram/ops/arithmetic.hpp"
 #include "gram/ops/dropout.hpp"
 
 namespace gram {
@@ -21,7 +22,9 @@ struct Dropout {
   Dropout(double drop_rate, Rng& source)
       : rate(detail::checked_rate("Dropout", drop_rate)), rng(source.split()) {}
 
-  Tensor<T> operator()(const Tensor<T>& x) { return mode.training && rate > 0 ? dropout(x, rate, rng) : x; }
+  Tensor<T> operator()(const Tensor<T>& x) { return active() ? dropout(x, rate, rng) : x; }
+  /// Whether calls change anything.
+  bool active() const { return mode.training && rate > 0; }
   void visit(auto&& parts) { parts("rng", rng), parts("mode", mode); }
 
   double rate;
@@ -36,7 +39,14 @@ struct DropPath {
   DropPath(double drop_rate, Rng& source)
       : rate(detail::checked_rate("DropPath", drop_rate)), rng(source.split()) {}
 
-  Tensor<T> operator()(const Tensor<T>& x) { return mode.training && rate > 0 ? drop_path(x, rate, rng) : x; }
+  Tensor<T> operator()(const Tensor<T>& x) { return active() ? drop_path(x, rate, rng) : x; }
+  /// x + drop_path(layer(h)). Where nothing is dropped, layer(h, x) makes the sum itself.
+  template <class Layer>
+  Tensor<T> join(const Tensor<T>& x, Layer& layer, const Tensor<T>& h) {
+    return active() ? add(x, (*this)(layer(h))) : layer(h, x);
+  }
+  /// Whether calls change anything.
+  bool active() const { return mode.training && rate > 0; }
   void visit(auto&& parts) { parts("rng", rng), parts("mode", mode); }
 
   double rate;

@@ -35,7 +35,8 @@ struct GroupMixAttention {
         aggregator({.channels = o.channels}, rng),
         crpe({.channels = 4 * aggregator.width}, rng) {}
 
-  Tensor<T> operator()(const Tensor<T>& x) const {
+  /// layer(x) [+ residual], the sum made where the projection is; residual (N, H, W, C) or {}.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
     located(qkv.weight, [&] {
       require(x.rank() == 4, "GroupMixAttention: input has shape ", x.shape(), "; (N, H, W, C) is needed");
     });
@@ -43,7 +44,7 @@ struct GroupMixAttention {
     const typename GroupAggregator<T>::Result groups = aggregator(qkv(x));
     const auto third = [&](Index i) { return rows(groups.qkv, i * N, (i + 1) * N); };
     const Tensor<T> q = third(0), k = third(1), v = third(2);
-    return proj(concat<T>({add(attend(q, k, v), crpe(q, v)), groups.local}, 3));
+    return proj(concat<T>({add(attend(q, k, v), crpe(q, v)), groups.local}, 3), residual);
   }
   void visit(auto&& parts) {
     parts("qkv", qkv), parts("proj", proj), parts("aggregator", aggregator), parts("crpe", crpe);

@@ -33,8 +33,8 @@ struct GroupMixBlock {
 
   Tensor<T> operator()(const Tensor<T>& x) {
     const Tensor<T> placed = cpe(x);
-    const Tensor<T> y = add(placed, drop_path1(att(norm1(placed))));
-    return add(y, drop_path2(mlp(norm2(y))));
+    const Tensor<T> y = drop_path1.join(placed, att, norm1(placed));
+    return drop_path2.join(y, mlp, norm2(y));
   }
   void visit(auto&& parts) {
     parts("cpe", cpe), parts("norm1", norm1), parts("att", att), parts("drop_path1", drop_path1);

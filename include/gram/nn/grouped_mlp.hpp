@@ -21,8 +21,9 @@ struct GroupedMlp {
       : fc1({.in = o.channels, .out = o.hidden, .groups = o.groups, .init = o.init}, rng),
         fc2({.in = o.hidden, .out = o.channels, .groups = o.groups, .init = o.init}, rng) {}
 
-  Tensor<T> operator()(const Tensor<T>& x) const {
-    return fc2(channel_shuffle(gelu(fc1(x)), fc1.groups, ShuffleOrder::gram_head));
+  /// layer(x) [+ residual], the sum made where the second product is; residual (..., C) or {}.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    return fc2(channel_shuffle(gelu(fc1(x)), fc1.groups, ShuffleOrder::gram_head), residual);
   }
   void visit(auto&& parts) { parts("fc1", fc1), parts("fc2", fc2); }
 

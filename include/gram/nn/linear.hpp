@@ -24,9 +24,10 @@ struct Linear {
     bias = Parameter<T>(init::bias<T>(o.bias, weight.shape(), o.init, rng));
   }
 
-  Tensor<T> operator()(const Tensor<T>& x) const {
-    if (prepared()) return inference(x, {});
-    const Tensor<T> y = located(weight, [&] { return linear(x, weight, bias); });
+  /// layer(x) [+ residual], the sum made where the product is; residual (..., O) or {}.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    if (prepared()) return inference(x, residual);
+    const Tensor<T> y = located(weight, [&] { return linear(x, weight, bias, residual); });
     log(y.shape());
     return y;
   }

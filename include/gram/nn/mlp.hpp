@@ -19,17 +19,10 @@ struct Mlp {
         fc2({.in = o.hidden, .out = o.channels, .init = o.init}, rng),
         activation(o.activation) {}
 
-  Tensor<T> operator()(const Tensor<T>& x) const {
-    if (prepared()) return inference(x, {});
-    return fc2(activate(activation, fc1(x)));
-  }
-  /// True when calls run what fuse_for_inference() asked for.
-  bool prepared() const { return fc1.prepared() && fc2.prepared(); }
-  /// layer(x) [+ residual] without a gradient: GELU and the sum happen on the tiles of the products.
-  Tensor<T> inference(const Tensor<T>& x, const Tensor<T>& residual) const {
-    const bool gelu = activation == Activation::gelu;
-    const Tensor<T> hidden = fc1.inference(x, {}, gelu);
-    return fc2.inference(gelu ? hidden : activate(activation, hidden), residual);
+  /// layer(x) [+ residual], the sum made where the second product is; residual (..., C) or {}.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    if (activation == Activation::gelu && fc1.prepared()) return fc2(fc1.inference(x, {}, true), residual);
+    return fc2(activate(activation, fc1(x)), residual);
   }
   void visit(auto&& parts) { parts("fc1", fc1), parts("fc2", fc2); }
 

@@ -30,10 +30,12 @@ struct Pointwise {
     bias = Parameter<T>(init::bias<T>(o.bias, weight.shape(), o.init, rng));
   }
 
-  Tensor<T> operator()(const Tensor<T>& x) const {
-    if (prepared()) return inference(x, nullptr, {}, false);
+  /// layer(x) [+ residual], the sum made where the product is; residual (..., O) or {}.
+  Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    if (prepared()) return inference(x, nullptr, residual, false);
     const Tensor<T> y = located(weight, [&] {
-      return groups == 1 ? linear(x, weight, bias) : grouped_linear(x, weight, bias, groups);
+      return groups == 1 ? linear(x, weight, bias, residual)
+                         : grouped_linear(x, weight, bias, groups, residual);
     });
     log(y.shape());
     return y;

@@ -3,7 +3,6 @@
 #include "gram/nn/attention.hpp"
 #include "gram/nn/layer_norm.hpp"
 #include "gram/nn/mlp.hpp"
-#include "gram/ops/arithmetic.hpp"
 
 namespace gram {
 
@@ -39,8 +38,9 @@ struct TransformerBlock {
         drop_path2(o.drop_path, rng) {}
 
   Tensor<T> operator()(const Tensor<T>& x) {
-    const Tensor<T> y = attn.prepared() ? attn.inference(norm1(x), x) : add(x, drop_path1(attn(norm1(x))));
-    return mlp.prepared() ? mlp.inference(norm2(y), y) : add(y, drop_path2(drop(mlp(norm2(y)))));
+    const Tensor<T> y = drop_path1.join(x, attn, norm1(x));
+    if (drop.active()) return add(y, drop_path2(drop(mlp(norm2(y)))));
+    return drop_path2.join(y, mlp, norm2(y));
   }
   void visit(auto&& parts) {
     parts("norm1", norm1), parts("attn", attn), parts("drop_path1", drop_path1);

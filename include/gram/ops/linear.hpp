@@ -2,9 +2,9 @@
 #pragma once
 #include <type_traits>
 
-#include "gram/cpu/sum_rows.hpp"
+#include "gram/cpu/linear_grad.hpp"
 #include "gram/cuda/gemm.hpp"
-#include "gram/cuda/reduce.hpp"
+#include "gram/cuda/linear_grad.hpp"
 #include "gram/tensor/tape.hpp"
 
 namespace gram {
@@ -39,49 +39,54 @@ struct LinearShape {
 
 template <Scalar T>
 Tensor<T> linear(const char* name, const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
-                 Index groups) {
+                 Index groups, const Tensor<T>& residual) {
   const LinearShape s(name, x, weight, bias, groups);
   const Index in = s.group_in(), out = s.group_out();
-  Tensor<T> y(x.shape().with(-1, s.out), x.device());
+  const Shape shape = x.shape().with(-1, s.out);
+  require(!residual.defined() || residual.shape() == shape, name, ": residual has shape ", residual.shape(),
+          ", but the result has shape ", shape, "; they must agree");
+  require_one_device(name, {&x, &residual});
+  Tensor<T> y(shape, x.device());
   on(x.device(), [&](auto device) {
     kernels::gemm_batched(device, {groups, in, s.weight_stride(), out, out}, {s.rows, out, in}, x.data(),
-                          s.in, false, weight.data(), in, true, y.data(), s.out, {.bias = bias.data()});
+                          s.in, false, weight.data(), in, true, y.data(), s.out,
+                          {.bias = bias.data(), .residual = residual.data()});
   });
-  return record(name, y, {x, weight, bias},
+  return record(name, y, {x, weight, bias, residual},
                 [s, in, out, dx = x.gradient(), dw = weight.gradient(), db = bias.gradient(),
-                 x = weight.requires_grad() ? x.detach() : Tensor<T>{},
+                 dresidual = residual.gradient(), x = weight.requires_grad() ? x.detach() : Tensor<T>{},
                  weight = x.requires_grad() ? weight.detach() : Tensor<T>{}](const Tensor<T>& dy) {
                   on(dy.device(), [&](auto device) {
                     if (const GradientSink<T> sink = dx.sink())  // dx = dy W
                       kernels::gemm_batched(device, {s.groups, out, s.weight_stride(), in}, {s.rows, in, out},
                                             dy.data(), s.out, false, weight.data(), in, false, sink.data,
                                             s.in, {.add = sink.add});
-                    if (const GradientSink<T> sink = dw.sink())  // dW = dy^T x
-                      kernels::gemm_batched(device, {s.groups, out, in, s.weight_stride()}, {out, in, s.rows},
-                                            dy.data(), s.out, true, x.data(), s.in, false, sink.data, in,
-                                            {.add = sink.add});
-                    if (const GradientSink<T> sink = db.sink())
-                      kernels::sum_rows(device, s.rows, s.out, dy.data(), sink.data, sink.add);
+                    kernels::linear_grad_weight(device, s.rows, s.in, s.out, s.groups, dy.data(), x.data(),
+                                                dw.sink(), db.sink());
                   });
+                  dresidual.add(dy);
                 });
 }
 
 }  // namespace detail
 
-/// y = x W^T + b.  x (..., I), weight (O, I), bias (O) or {}  ->  (..., O). Throws ShapeError when the sizes
-/// do not fit.
+/// y = x W^T + b [+ residual], the sum made where the product is.  x (..., I), weight (O, I), bias (O) or {},
+/// residual (..., O) or {}  ->  (..., O). Throws ShapeError when the sizes do not fit.
 template <Scalar T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const std::type_identity_t<Tensor<T>>& bias) {
-  return detail::linear("linear", x, weight, bias, 1);
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const std::type_identity_t<Tensor<T>>& bias,
+                 const std::type_identity_t<Tensor<T>>& residual = {}) {
+  return detail::linear("linear", x, weight, bias, 1, residual);
 }
 
 /// Linear maps side by side: output channels [g O/G, (g + 1) O/G) are computed from input channels [g I/G, (g
-/// + 1) I/G). x (..., I), weight (O, I/G), bias (O) or {}  ->  (..., O). It is a 1x1 convolution with G
-/// groups. Throws ShapeError when the sizes do not fit, ArgumentError when groups < 1.
+/// + 1) I/G). x (..., I), weight (O, I/G), bias (O) or {}, residual (..., O), which is added, or {}  ->
+/// (..., O). It is a 1x1 convolution with G groups. Throws ShapeError when the sizes do not fit,
+/// ArgumentError when groups < 1.
 template <Scalar T>
 Tensor<T> grouped_linear(const Tensor<T>& x, const Tensor<T>& weight,
-                         const std::type_identity_t<Tensor<T>>& bias, Index groups) {
-  return detail::linear("grouped_linear", x, weight, bias, groups);
+                         const std::type_identity_t<Tensor<T>>& bias, Index groups,
+                         const std::type_identity_t<Tensor<T>>& residual = {}) {
+  return detail::linear("grouped_linear", x, weight, bias, groups, residual);
 }
 
 }  // namespace gram

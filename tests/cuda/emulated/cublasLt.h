@@ -29,7 +29,8 @@ enum cublasLtEpilogue_t {
   CUBLASLT_EPILOGUE_DEFAULT = 1,
   CUBLASLT_EPILOGUE_RELU = 2,
   CUBLASLT_EPILOGUE_BIAS = 4,
-  CUBLASLT_EPILOGUE_RELU_BIAS = 6
+  CUBLASLT_EPILOGUE_RELU_BIAS = 6,
+  CUBLASLT_EPILOGUE_BGRADB = 512
 };
 enum cublasLtReductionScheme_t { CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE = 2 };
 enum cublasLtMatrixLayoutAttribute_t {
@@ -204,7 +205,7 @@ inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtM
     emulated_lt_stop("layouts that do not fit");
   for (const EmulatedLayout* x : {a, b, c, d})
     if (x->ld < x->rows || x->count != d->count) emulated_lt_stop("leading dimension or batch count");
-  if ((product->epilogue & CUBLASLT_EPILOGUE_BIAS) && !product->bias)
+  if ((product->epilogue & (CUBLASLT_EPILOGUE_BIAS | CUBLASLT_EPILOGUE_BGRADB)) && !product->bias)
     emulated_lt_stop("a bias without address");
   if (product->scale != (product->compute == CUBLAS_COMPUTE_64F ? CUDA_R_64F : CUDA_R_32F) ||
       (a->type == CUDA_R_64F) != (product->compute == CUBLAS_COMPUTE_64F) || a->type != b->type)
@@ -254,11 +255,29 @@ struct EmulatedProduct {
   void *d, *workspace;
   std::size_t workspace_bytes;
 
+  /// Each matrix read or written once; the library makes nothing of what an observer has counted.
+  emulated::LibraryWork work() const {
+    const auto bytes = [](const EmulatedLayout& x) {
+      const int each = x.type == CUDA_R_64F ? 8 : x.type == CUDA_R_32F ? 4 : 2;
+      return static_cast<double>(x.rows * x.columns * x.count * each);
+    };
+    const std::int64_t k = product.transpose_a == CUBLAS_OP_N ? la.columns : la.rows;
+    return {"cuBLASLt", bytes(la) + bytes(lb) + bytes(ld) * (beta != 0 ? 2 : 1),
+            2.0 * static_cast<double>(ld.rows * ld.columns * ld.count * k)};
+  }
   void operator()() const {
+    if (emulated::observer) return emulated::observer->library(work());
     const emulated::DeviceMemory::Access access;
     std::memset(workspace, 0xff, workspace_bytes);
     const bool na = product.transpose_a == CUBLAS_OP_N, nb = product.transpose_b == CUBLAS_OP_N;
     const std::int64_t k = na ? la.columns : la.rows;
+    if (product.epilogue == CUBLASLT_EPILOGUE_BGRADB)  // sums of op(B)'s columns
+      for (std::int64_t j = 0; j < ld.columns; ++j) {
+        double sum = 0;
+        for (std::int64_t l = 0; l < k; ++l)
+          sum += emulated_lt_value(b, lb.type, nb ? l + j * lb.ld : j + l * lb.ld);
+        emulated_lt_store(const_cast<void*>(product.bias), ld.type, j, sum);
+      }
     for (std::int64_t batch = 0; batch < ld.count; ++batch)
       for (std::int64_t j = 0; j < ld.columns; ++j)
         for (std::int64_t i = 0; i < ld.rows; ++i) {
