@@ -12,6 +12,7 @@
 
 #include "device_memory.hpp"
 #include "fibers.hpp"
+#include "observer.hpp"
 #include "streams.hpp"
 
 #define __global__
@@ -146,6 +147,8 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes
                                    cudaStream_t s) {
   if (emulated::capturing(s) && kind != cudaMemcpyDeviceToDevice) return cudaErrorStreamCaptureUnsupported;
   emulated::submit(s, [=] {
+    if (emulated::observer)
+      emulated::observer->library({"copy", (kind == cudaMemcpyDeviceToDevice ? 2.0 : 1.0) * static_cast<double>(bytes), 0});
     const emulated::DeviceMemory::Access access;
     std::memmove(to, from, bytes);
   });
@@ -153,6 +156,7 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes
 }
 inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t s) {
   emulated::submit(s, [=] {
+    if (emulated::observer) emulated::observer->library({"fill", static_cast<double>(bytes), 0});
     const emulated::DeviceMemory::Access access;
     std::memset(to, value, bytes);
   });
@@ -191,8 +195,12 @@ template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments... arguments) {
   emulated::submit(config->stream, [c = *config, kernel, arguments...] {
+    if (emulated::observer &&
+        !emulated::observer->begin(reinterpret_cast<const void*>(kernel), c.gridDim, c.blockDim))
+      return;
     const emulated::DeviceMemory::Access access;
     emulated::run(c.gridDim, c.blockDim, c.dynamicSmemBytes, [&] { kernel(arguments...); });
+    if (emulated::observer) emulated::observer->end();
   });
   return cudaSuccess;
 }

@@ -15,7 +15,10 @@ namespace emulated {
 
 class DeviceMemory {
  public:
-  static constexpr std::size_t capacity = std::size_t{4} << 30, alignment = 4096;
+  static constexpr std::size_t alignment = 4096;
+  /// To be changed before the device is used first; memory that is not poisoned takes none of the machine's.
+  inline static std::size_t capacity = std::size_t{4} << 30;
+  inline static bool poisoned = true;
 
   static DeviceMemory& instance() {
     static DeviceMemory memory;
@@ -38,14 +41,22 @@ class DeviceMemory {
       used_ += size;
     }
     sizes_[at] = size;
-    const Access access;
-    std::memset(base_ + at, 0xff, size);
+    if (poisoned) {
+      const Access access;
+      std::memset(base_ + at, 0xff, size);
+    }
     return base_ + at;
   }
   void release(void* memory) {
     const auto at = static_cast<std::size_t>(static_cast<std::uint8_t*>(memory) - base_);
     free_.emplace(sizes_.at(at), at);
   }
+
+  bool holds(const void* p) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(p) - reinterpret_cast<std::uintptr_t>(base_);
+    return at < used_;
+  }
+  const std::uint8_t* base() const { return base_; }
 
   /// While one lives, device memory can be touched.
   struct Access {
