@@ -34,12 +34,11 @@
 // negative count as 0.
 #pragma once
 #include "gram/cpu/covariance.hpp"
+#include "gram/cpu/fold_norm.hpp"
 #include "gram/cuda/covariance.hpp"
-#include "gram/ops/activation.hpp"
-#include "gram/ops/arithmetic.hpp"
+#include "gram/cuda/fold_norm.hpp"
 #include "gram/ops/batch_norm.hpp"
 #include "gram/ops/matmul.hpp"
-#include "gram/ops/reduce.hpp"
 #include "gram/tensor/create.hpp"
 #include "gram/tensor/views.hpp"
 
@@ -51,29 +50,21 @@ inline bool folding_pays(Index rows, Index in, Index out) { return out >= 2 * in
 
 namespace detail {
 
-/// Column `values` (C) beside a matrix (C, K).
-template <Scalar A>
-Tensor<A> as_column(const Tensor<A>& values) {
-  return reshape(values, {-1, 1});
-}
-/// sum_k a_ck b_ck (C)
-template <Scalar A>
-Tensor<A> row_dots(const Tensor<A>& a, const Tensor<A>& b) {
-  return sum(mul(a, b), {1});
-}
-/// matrix (C, K) times a vector (K).
-template <Scalar A>
-Tensor<A> times_vector(const Tensor<A>& matrix, const Tensor<A>& vector) {
-  return reshape(matmul(matrix, as_column(vector)), {-1});
-}
-
 /// The small matrices of the forward pass, in the type of sums.
 template <Scalar A>
 struct FoldedNorm {
-  Tensor<A> weight;          ///< W (C, K)
-  Tensor<A> mean, rstd;      ///< of y
-  Tensor<A> scale;           ///< s
-  Tensor<A> x_mean, spread;  ///< m and V, in training
+  Tensor<A> weight;                       ///< W (C, K)
+  Tensor<A> x_mean, spread;               ///< m and V, in training
+  Tensor<A> mean, variance, rstd, scale;  ///< of y, and s
+
+  kernels::FoldNormArguments<A> arguments(const Tensor<A>& gamma, const Tensor<A>& beta,
+                                          double epsilon) const {
+    return {weight.dim(0), weight.dim(1), weight.data(), gamma.data(),
+            beta.data(),   epsilon,       x_mean.data(), spread.data()};
+  }
+  kernels::FoldNormStatistics<A> statistics() const {
+    return {mean.data(), variance.data(), rstd.data(), scale.data()};
+  }
 };
 
 }  // namespace detail
@@ -119,37 +110,31 @@ Tensor<T> folded_pointwise_norm(const Tensor<T>& x, const Tensor<T>& weight,
   require_one_device(name, {&x, &weight, &norm_weight, &norm_bias, &running_mean, &running_var, &residual});
   const bool training = options.training, relu = options.relu;
   constexpr GemmBatch one{.count = 1, .stride_a = 0, .stride_b = 0, .stride_c = 0};
-  Tensor<T> z(shape, x.device()), scaled, shift;
+  const Device here = x.device();
+  Tensor<T> z(shape, here), scaled({out, in}, here), shift({out}, here);
   detail::FoldedNorm<A> f;
   {
     const NoGrad off;
     const FullPrecision exact;
     f.weight = converted<A>(weight.alias({out, in}));
-    Tensor<A> variance = running_var;
+    f.rstd = Tensor<A>({out}, here), f.scale = Tensor<A>({out}, here);
     if (training) {
-      f.x_mean = Tensor<A>({in}, x.device());
-      const Tensor<A> covariance({in, in}, x.device());
-      on(x.device(), [&](auto device) {
+      f.mean = Tensor<A>({out}, here), f.variance = Tensor<A>({out}, here), f.x_mean = Tensor<A>({in}, here);
+      const Tensor<A> covariance({in, in}, here);
+      on(here, [&](auto device) {
         kernels::covariance(device, x.data(), rows, in, f.x_mean.data(), covariance.data());
       });
       f.spread = matmul(f.weight, covariance);
-      f.mean = detail::times_vector(f.weight, f.x_mean);
-      variance = gram::relu(detail::row_dots(f.spread, f.weight));
-      if (running_mean.defined() && !recomputing())
-        on(x.device(), [&](auto device) {
-          kernels::batch_norm_running(device, f.mean.data(), variance.data(), kernels::BatchNormRows{rows},
-                                      out, options.momentum, running_mean.data(), running_var.data());
-        });
     } else {
-      f.mean = running_mean.clone();
+      f.mean = running_mean.clone(), f.variance = running_var.clone();
     }
-    f.rstd = div(full<A>({out}, A(1), x.device()), sqrt(add(variance, options.epsilon)));
-    f.scale = norm_weight.defined() ? mul(norm_weight.detach(), f.rstd) : f.rstd;
-    const Tensor<A> wide = mul(f.weight, detail::as_column(f.scale));
-    scaled = converted<T>(wide);
-    const Tensor<A> moved =
-        training ? detail::times_vector(converted<A>(scaled), f.x_mean) : mul(f.mean, f.scale);
-    shift = converted<T>(norm_bias.defined() ? sub(norm_bias.detach(), moved) : neg(moved));
+    on(here, [&](auto device) {
+      kernels::fold_norm(device, f.arguments(norm_weight, norm_bias, options.epsilon), f.statistics(),
+                         scaled.data(), shift.data());
+      if (training && running_mean.defined() && !recomputing())
+        kernels::batch_norm_running(device, f.mean.data(), f.variance.data(), kernels::BatchNormRows{rows},
+                                    out, options.momentum, running_mean.data(), running_var.data());
+    });
   }
   on(x.device(), [&](auto device) {
     kernels::gemm_batched(
@@ -182,35 +167,32 @@ Tensor<T> folded_pointwise_norm(const Tensor<T>& x, const Tensor<T>& weight,
                   .dweight = {},
                   .dbias = {sums.data(), false}});
         });
-        Tensor<A> slope;  // dg, and what moves with it: through the statistics the gradient of x, too
-        if (dw || dg || (dx && training)) {
-          Tensor<A> P({out, in}, at);
+        const bool through_statistics = dx && training;  // of x
+        Tensor<A> M_and_u(through_statistics ? Shape{in + 1, in} : Shape{0}, at);
+        if (dw || dg || through_statistics) {
+          Tensor<A> P({out, in}, at), pull(through_statistics ? P.shape() : Shape{0}, at),
+              push(through_statistics ? Shape{out} : Shape{0}, at);
           on(at, [&](auto device) {
             kernels::gemm_wide(device, {out, in, rows}, G.data(), out, true, x.data(), in, false, P.data(),
                                in);
+            kernels::fold_norm_grad(
+                device, f.arguments({}, {}, 0), f.statistics(),
+                kernels::FoldNormGradients<T>{rows, P.data(), sums.data(), dw.sink(), dg.sink(),
+                                              through_statistics ? pull.data() : nullptr, push.data()});
+            if (!through_statistics) return;
+            kernels::gemm_batched(device, one, {in, in, out}, f.weight.data(), in, true, pull.data(), in,
+                                  false, M_and_u.data(), in);
+            kernels::gemm_batched(device, one, {1, in, out}, push.data(), out, false, f.weight.data(), in,
+                                  false, M_and_u.data() + in * in, in);
           });
-          if (training) P = sub(P, mul(detail::as_column(sums), f.x_mean));
-          slope = detail::row_dots(P, f.weight);
-          if (!training) slope = sub(slope, mul(f.mean, sums));
-          slope = mul(slope, f.rstd);
-          if (dw) {
-            if (training) P = sub(P, mul(detail::as_column(mul(f.rstd, slope)), f.spread));
-            dw.add(converted<T>(mul(P, detail::as_column(f.scale))).alias(dw.shape()));
-          }
-          if (dg) dg.add(slope);
         }
         if (db) db.add(sums);
         if (GradientSink<T> sink = dx.sink()) {
           if (training) {
-            const double share = 1 / static_cast<double>(rows);
-            const Tensor<A> d = mul(mul(mul(f.scale, f.rstd), slope), -share);
-            const Tensor<T> M =
-                converted<T>(matmul(f.weight, mul(f.weight, detail::as_column(d)), {.transpose_a = true}));
-            const Tensor<A> e = neg(add(mul(d, f.mean), mul(mul(f.scale, sums), share)));
-            const Tensor<T> u = converted<T>(matmul(reshape(e, {1, -1}), f.weight));
+            const Tensor<T> small = converted<T>(M_and_u);
             on(at, [&](auto device) {
-              kernels::gemm_batched(device, one, {rows, in, in}, x.data(), in, false, M.data(), in, false,
-                                    sink.data, in, {.bias = u.data(), .add = sink.add});
+              kernels::gemm_batched(device, one, {rows, in, in}, x.data(), in, false, small.data(), in, false,
+                                    sink.data, in, {.bias = small.data() + in * in, .add = sink.add});
             });
             sink.add = true;
           }
