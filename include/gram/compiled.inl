@@ -106,6 +106,11 @@ GRAM_TEMPLATE Tensor<GRAM_SCALAR> index_select(const Tensor<GRAM_SCALAR>&, int, 
 // gram/ops/gram.hpp
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> gram_vector(const Tensor<GRAM_SCALAR>&, GramOptions);
 
+// gram/ops/feed_forward.hpp
+GRAM_TEMPLATE Tensor<GRAM_SCALAR> feed_forward(const Tensor<GRAM_SCALAR>&,
+                                               const FeedForwardWeights<GRAM_SCALAR>&,
+                                               const std::type_identity_t<Tensor<GRAM_SCALAR>>&);
+
 // gram/ops/layer_norm.hpp
 GRAM_TEMPLATE Tensor<GRAM_SCALAR> layer_norm(const Tensor<GRAM_SCALAR>&, const Tensor<accum_t<GRAM_SCALAR>>&,
                                              const Tensor<accum_t<GRAM_SCALAR>>&, double);

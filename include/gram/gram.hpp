@@ -42,6 +42,7 @@
 #include "gram/ops/elementwise.hpp"
 #include "gram/ops/explicit_attention.hpp"
 #include "gram/ops/factorised_attention.hpp"
+#include "gram/ops/feed_forward.hpp"
 #include "gram/ops/folded_pointwise_norm.hpp"
 #include "gram/ops/gather.hpp"
 #include "gram/ops/gram.hpp"

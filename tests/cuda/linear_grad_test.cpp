@@ -27,3 +27,15 @@ TEST_CASE_TEMPLATE("a second gradient of a bias is added to the first", T, float
   };
   CHECK(test::added_gradient_distance<T>(f, converted<T>(randn<float>({24}, 7))) < device_tolerance<T>);
 }
+
+TEST_CASE_TEMPLATE("feed_forward is that of the CPU", T, float, double, bf16) {
+  const auto f = [](const std::vector<Tensor<T>>& x) {
+    return feed_forward(x[0], {x[1], x[2], x[3], x[4]}, x[5]);
+  };
+  for (const auto& [rows, in, hidden, out] :
+       {std::array<Index, 4>{70, 24, 96, 24}, {3, 5, 7, 9}, {40, 16, 33, 8}})
+    CHECK(
+        device_distance<T>(f, test::random_inputs<T>(
+                                  {{rows, in}, {hidden, in}, {hidden}, {out, hidden}, {out}, {rows, out}})) <
+        2 * device_tolerance<T>);
+}

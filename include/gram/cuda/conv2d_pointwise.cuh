@@ -7,8 +7,6 @@
 
 namespace gram::cuda {
 
-inline constexpr GemmBatch one_product{.count = 1, .stride_a = 0, .stride_b = 0, .stride_c = 0};
-
 template <class T>
 void pointwise_conv2d(Cuda device, const Conv2dShape& s, const T* x, const T* weight,
                       const Conv2dEpilogue<T>& epilogue, T* y) {

@@ -12,7 +12,8 @@
 #include <mutex>
 #include <vector>
 
-#include "gram/cuda/context.cuh"
+#include "gram/cuda/device_times.cuh"
+#include "gram/cuda/fastest.hpp"
 #include "gram/cuda/gemm.hpp"
 #include "gram/cuda/refusal.hpp"
 
@@ -37,8 +38,8 @@ struct LtProblem {
   auto operator<=>(const LtProblem&) const = default;
 };
 
-/// Addresses of a product d = epilogue(a b + c); c is read when the problem says `add`. `bias` is written where
-/// the epilogue makes the gradient of one.
+/// Addresses of a product d = epilogue(a b + c); c is read when the problem says `add`. `bias` is written
+/// where the epilogue makes the gradient of one.
 struct LtOperands {
   const void *a, *b, *c;
   void* d;
@@ -186,7 +187,7 @@ class CublasLt {
         std::clamp(gemm_settings.candidates, 1, most_candidates), results, &count);
     if (!is_refusal(status)) check(status, "cublasLtMatmulAlgoGetHeuristic");
     if (status != CUBLAS_STATUS_SUCCESS) count = 0;
-    const int best = count > 1 && !capturing(device_) ? fastest(plan, p, operands, results, count) : 0;
+    const int best = count > 1 && !capturing(device_) ? fastest_of(plan, p, operands, results, count) : 0;
     if (best >= count || results[best].state != CUBLAS_STATUS_SUCCESS) return note(p, status);
     plan.algorithm = results[best].algo;
     plan.workspace = results[best].workspaceSize;
@@ -204,33 +205,20 @@ class CublasLt {
   }
 
   /// The candidate that takes the least time, the second of two runs. Results go to memory of their own.
-  int fastest(const LtPlan& plan, const LtProblem& p, const LtOperands& operands,
-              const cublasLtMatmulHeuristicResult_t* results, int count) {
+  int fastest_of(const LtPlan& plan, const LtProblem& p, const LtOperands& operands,
+                 const cublasLtMatmulHeuristicResult_t* results, int count) {
     const Index elements = (p.count - 1) * p.stride_c + (p.m - 1) * p.ldc + p.n;
     const Index element_bytes = p.out == CUDA_R_64F ? 8 : p.out == CUDA_R_32F ? 4 : 2;
     DeviceScratch<std::uint8_t> trial(device_, elements * element_bytes);
-    cudaEvent_t begin = nullptr, end = nullptr;
-    check(cudaEventCreate(&begin), "cudaEventCreate");
-    check(cudaEventCreate(&end), "cudaEventCreate");
-    int best = 0;
-    float least = -1;
-    for (int i = 0; i < count; ++i) {
-      if (results[i].state != CUBLAS_STATUS_SUCCESS) continue;
-      float time = 0;
-      bool works = true;
-      for (int round = 0; works && round < 2; ++round) {
-        check(cudaEventRecord(begin, stream(device_)), "cudaEventRecord");
-        works = start(plan, p, operands, trial.data(), results[i].algo, results[i].workspaceSize) ==
-                CUBLAS_STATUS_SUCCESS;
-        check(cudaEventRecord(end, stream(device_)), "cudaEventRecord");
-        check(cudaEventSynchronize(end), "timing of a product");
-        check(cudaEventElapsedTime(&time, begin, end), "cudaEventElapsedTime");
-      }
-      if (works && (least < 0 || time < least)) least = time, best = i;
-    }
-    cudaEventDestroy(begin);
-    cudaEventDestroy(end);
-    return best;
+    const auto times_of = [&](std::size_t i, int runs) {
+      const auto run = [&] {
+        return results[i].state == CUBLAS_STATUS_SUCCESS &&
+               start(plan, p, operands, trial.data(), results[i].algo, results[i].workspaceSize) ==
+                   CUBLAS_STATUS_SUCCESS;
+      };
+      return device_times(device_, run, runs);
+    };
+    return static_cast<int>(fastest(static_cast<std::size_t>(count), times_of, 1));
   }
 
   cublasStatus_t start(const LtPlan& plan, const LtProblem& p, const LtOperands& operands, void* d,

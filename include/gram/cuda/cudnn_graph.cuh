@@ -85,6 +85,15 @@ class CudnnGraph {
     d.set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b.handle);
     finish(std::move(d), "pointwise operation");
   }
+  /// dx = dy f'(x).
+  void pointwise_grad(cudnnPointwiseMode_t mode, CudnnTensor dy, CudnnTensor x, CudnnTensor dx) {
+    Descriptor d(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+    d.set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise_function(mode))
+        .set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, dy.handle)
+        .set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x.handle)
+        .set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, dx.handle);
+    finish(std::move(d), "gradient of a pointwise operation");
+  }
   /// y = sums of x along the axes where y has extent 1.
   void sum(CudnnTensor x, CudnnTensor y) {
     Descriptor reduction(CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
@@ -184,13 +193,16 @@ class CudnnGraph {
         .set(names.beta, 0.0F);
     finish(std::move(d), "convolution operation");
   }
-  Descriptor pointwise_operation(cudnnPointwiseMode_t mode, CudnnTensor x, CudnnTensor y) {
+  cudnnBackendDescriptor_t pointwise_function(cudnnPointwiseMode_t mode) {
     Descriptor pointwise(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     pointwise.set(CUDNN_ATTR_POINTWISE_MODE, mode)
         .set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT)
         .finish("pointwise");
+    return keep(std::move(pointwise));
+  }
+  Descriptor pointwise_operation(cudnnPointwiseMode_t mode, CudnnTensor x, CudnnTensor y) {
     Descriptor d(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
-    d.set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, keep(std::move(pointwise)))
+    d.set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise_function(mode))
         .set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x.handle)
         .set_descriptor(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y.handle);
     return d;

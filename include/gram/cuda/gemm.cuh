@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Matrix products on a GPU. cuBLASLt makes the product, with `add` or a residual as the matrix it adds and,
 // where it can, bias and ReLU on the finished sums; what is left of the epilogue is one pass over C. Its GELU
-// is the approximation with tanh, so GELU is always in that pass. Sums are float, double for double.
+// is the approximation with tanh, so GELU is in that pass, or cuDNN makes the whole. Sums are float, double
+// for double.
 #pragma once
 #include "gram/cuda/cublaslt.cuh"
+#include "gram/cuda/gelu_cudnn.cuh"
 #include "gram/cuda/gemm.hpp"
 #include "gram/cuda/gemm_tile.cuh"
 
@@ -137,6 +139,29 @@ bool gemm_with_row_sums(Cuda device, const GemmArguments<T, T>& g, T* sums) {
   return CublasLt::of(device).run(p, operands);
 }
 
+template <class T, class Out>
+void gemm_in_passes(Cuda device, const GemmArguments<T, Out>& g) {
+  if (is_small(g) || !gemm_by_library(device, g)) gemm_by_tiles(device, g);
+}
+
+/// A product with bias and GELU in one pass, where cuDNN has one that is faster than two.
+template <class T, class Out>
+bool gemm_with_gelu(Cuda device, const GemmArguments<T, Out>& g) {
+  if constexpr (std::is_same_v<T, bf16> && std::is_same_v<Out, bf16>) {
+    const GemmEpilogue<bf16>& e = g.epilogue;
+    const bool is_linear = !g.transpose_a && g.transpose_b && g.lda == g.shape.k && g.ldb == g.shape.k &&
+                           g.ldc == g.shape.n && g.batch.count == 1;
+    if (!e.gelu || e.add || e.relu || e.residual || !is_linear || is_small(g)) return false;
+    const auto in_one = [&] {
+      return cudnn_gelu_linear(device, g.shape.m, g.shape.k, g.shape.n, g.a, g.b, e.bias, nullptr, g.c);
+    };
+    const auto in_two = [&] { return gemm_in_passes(device, g), true; };
+    const PlanKey key{"product with GELU in one", {g.shape.m, g.shape.k, g.shape.n, e.bias != nullptr}};
+    return first_is_faster(device, key, in_one, in_two) && in_one();
+  }
+  return false;
+}
+
 /// Products of a batch, see kernels::gemm_batched; results may be float where operands are bf16, then without
 /// an epilogue but `add`.
 template <class T, class Out>
@@ -160,7 +185,7 @@ void gemm_batched(Cuda device, const GemmBatch& batch, const GemmShape& shape, c
     g.batch.count = std::min(batch.count - first, most);
     if (epilogue.bias) g.epilogue.bias += first * batch.stride_bias;
     if (epilogue.residual) g.epilogue.residual += first * batch.stride_c;
-    if (is_small(g) || !gemm_by_library(device, g)) gemm_by_tiles(device, g);
+    if (!gemm_with_gelu(device, g)) gemm_in_passes(device, g);
   }
 }
 

@@ -18,6 +18,7 @@ struct GemmSettings {
   Index cublaslt_from = 32 * 32 * 32;
 };
 inline GemmSettings gemm_settings;
+inline constexpr GemmBatch one_product{.count = 1, .stride_a = 0, .stride_b = 0, .stride_c = 0};
 
 template <class T>
 struct GemmTable {

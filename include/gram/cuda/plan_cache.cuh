@@ -7,6 +7,7 @@
 
 #include "gram/cuda/context.cuh"
 #include "gram/cuda/cudnn_plan.cuh"
+#include "gram/cuda/device_times.cuh"
 #include "gram/cuda/fastest.hpp"
 #include "gram/cuda/gemm.hpp"
 #include "gram/cuda/refusal.hpp"
@@ -60,6 +61,11 @@ class PlanCache {
     return plan.get();
   }
 
+  /// A problem as the file of plans calls it.
+  std::string problem(const PlanKey& key) const {
+    return plan_problem(static_cast<Index>(cudnnGetVersion()), name_, key.to_text());
+  }
+
   void run(const CudnnPlan& plan, const std::vector<void*>& pointers) {
     DeviceScratch<std::uint8_t> workspace(device_, plan.workspace);
     void* const memory = workspace.data();
@@ -86,8 +92,8 @@ class PlanCache {
   std::unique_ptr<CudnnPlan> choose(const PlanKey& key, bool rounding, CudnnGraph& graph,
                                     const std::vector<void*>& pointers) {
     const PlanTarget target{.handle = handle_};
-    const std::string problem = plan_problem(static_cast<Index>(cudnnGetVersion()), name_, key.to_text());
-    if (const PlanChoice* const known = plan_file().find(problem)) try {
+    const std::string name = problem(key);
+    if (const PlanChoice* const known = plan_file().find(name)) try {
         return std::make_unique<CudnnPlan>(plan_of(config_of(*known, graph.finish(), target), graph, target));
       } catch (const DeviceError&) {  // written by another build of cuDNN: chosen anew
       }
@@ -97,32 +103,19 @@ class PlanCache {
     std::size_t best = 0;
     if (plans.size() > 1) {
       best = fastest(plans.size(), [&](std::size_t i, int runs) { return times(plans[i], pointers, runs); });
-      plan_file().keep(problem, plans[best].choice);
+      plan_file().keep(name, plans[best].choice);
     }
     return std::make_unique<CudnnPlan>(std::move(plans[best]));
   }
 
   /// Milliseconds of some runs; none when the plan does not run.
   std::vector<float> times(const CudnnPlan& plan, const std::vector<void*>& pointers, int runs) {
-    std::vector<float> all;
-    cudaEvent_t before = nullptr, after = nullptr;
-    check(cudaEventCreate(&before), "cudaEventCreate");
-    check(cudaEventCreate(&after), "cudaEventCreate");
     try {
-      run(plan, pointers);
-      for (int i = 0; i < runs; ++i) {
-        check(cudaEventRecord(before, stream(device_)), "cudaEventRecord");
-        run(plan, pointers);
-        check(cudaEventRecord(after, stream(device_)), "cudaEventRecord");
-        check(cudaEventSynchronize(after), "timing of a plan");
-        check(cudaEventElapsedTime(&all.emplace_back(), before, after), "cudaEventElapsedTime");
-      }
+      return device_times(
+          device_, [&] { return run(plan, pointers), true; }, runs);
     } catch (const Error&) {
-      all.clear();
+      return {};
     }
-    cudaEventDestroy(before);
-    cudaEventDestroy(after);
-    return all;
   }
 
   Cuda device_;

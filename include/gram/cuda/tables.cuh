@@ -12,6 +12,7 @@
 #include "gram/cuda/elementwise.cuh"
 #include "gram/cuda/explicit_attention.cuh"
 #include "gram/cuda/fold_norm.cuh"
+#include "gram/cuda/gelu_linear.cuh"
 #include "gram/cuda/gemm.cuh"
 #include "gram/cuda/gram.cuh"
 #include "gram/cuda/graph.cuh"
@@ -47,6 +48,7 @@ void fill_in_tables() {
   fill_in_elementwise_tables<T>();
   fill_in_explicit_attention_tables<T>();
   fill_in_fold_norm_tables<T>();
+  fill_in_gelu_linear_tables<T>();
   fill_in_gemm_tables<T>();
   fill_in_gram_tables<T>();
   fill_in_index_tables<T>();

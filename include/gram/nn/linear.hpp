@@ -42,11 +42,7 @@ struct Linear {
     log(y.shape());
     return y;
   }
-  void visit(auto&& parts) { parts("weight", weight), parts("bias", bias); }
-
-  Parameter<T> weight, bias;
-
- private:
+  /// Writes a call with this output into the open log, if any: for forms that compute several layers at once.
   void log(const Shape& output) const {
     if (CallLog* calls = CallLog::open())
       calls->add({.path = layer_path(weight.name),
@@ -55,6 +51,9 @@ struct Linear {
                   .parameters = weight.size() + bias.size(),
                   .products = output.size() * weight.dim(1)});
   }
+  void visit(auto&& parts) { parts("weight", weight), parts("bias", bias); }
+
+  Parameter<T> weight, bias;
 };
 
 }  // namespace gram

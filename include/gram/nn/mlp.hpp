@@ -2,6 +2,7 @@
 #pragma once
 #include "gram/nn/activation.hpp"
 #include "gram/nn/linear.hpp"
+#include "gram/ops/feed_forward.hpp"
 
 namespace gram {
 
@@ -21,8 +22,13 @@ struct Mlp {
 
   /// layer(x) [+ residual], the sum made where the second product is; residual (..., C) or {}.
   Tensor<T> operator()(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
-    if (activation == Activation::gelu && fc1.prepared()) return fc2(fc1.inference(x, {}, true), residual);
-    return fc2(activate(activation, fc1(x)), residual);
+    if (activation != Activation::gelu) return fc2(activate(activation, fc1(x)), residual);
+    if (fc1.prepared()) return fc2(fc1.inference(x, {}, true), residual);
+    const Tensor<T> y = located(fc1.weight, [&] {
+      return feed_forward(x, {fc1.weight, fc1.bias, fc2.weight, fc2.bias}, residual);
+    });
+    fc1.log(x.shape().with(-1, fc1.weight.dim(0))), fc2.log(y.shape());
+    return y;
   }
   void visit(auto&& parts) { parts("fc1", fc1), parts("fc2", fc2); }
 

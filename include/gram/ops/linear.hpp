@@ -37,16 +37,20 @@ struct LinearShape {
   Index weight_stride() const { return group_in() * group_out(); }
 };
 
+/// Throws unless a residual has the shape of the result y, on its device; {} always fits.
+inline void require_residual(const char* name, const AnyTensor& residual, const AnyTensor& y) {
+  require(!residual.defined() || residual.shape() == y.shape(), name, ": residual has shape ",
+          residual.shape(), ", but the result has shape ", y.shape(), "; they must agree");
+  require_one_device(name, {&y, &residual});
+}
+
 template <Scalar T>
 Tensor<T> linear(const char* name, const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
                  Index groups, const Tensor<T>& residual) {
   const LinearShape s(name, x, weight, bias, groups);
   const Index in = s.group_in(), out = s.group_out();
-  const Shape shape = x.shape().with(-1, s.out);
-  require(!residual.defined() || residual.shape() == shape, name, ": residual has shape ", residual.shape(),
-          ", but the result has shape ", shape, "; they must agree");
-  require_one_device(name, {&x, &residual});
-  Tensor<T> y(shape, x.device());
+  Tensor<T> y(x.shape().with(-1, s.out), x.device());
+  require_residual(name, residual, y);
   on(x.device(), [&](auto device) {
     kernels::gemm_batched(device, {groups, in, s.weight_stride(), out, out}, {s.rows, out, in}, x.data(),
                           s.in, false, weight.data(), in, true, y.data(), s.out,

@@ -7,6 +7,7 @@
 #include "gram/cuda/conv2d_graph.cuh"
 #include "gram/cuda/conv2d_method.hpp"
 #include "gram/cuda/cudnn_plan.cuh"
+#include "gram/cuda/gelu_graph.cuh"
 #include "gram/gram.hpp"
 #include "support.hpp"
 
@@ -121,6 +122,13 @@ TEST_CASE("attention and its gradients are graphs that cuDNN accepts") {
     CHECK(test::error_of([&] { attention_graph(s).finish(); }) == "");
     CHECK(test::error_of([&] { attention_grad_graph(s).finish(); }) == "");
   }
+}
+
+TEST_CASE("linear maps with GELU are graphs that cuDNN accepts") {
+  for (const bool bias : {false, true})
+    for (const bool keep : {false, true})
+      CHECK(test::error_of([&] { gelu_linear_graph(256 * 197, 384, 1536, bias, keep).finish(); }) == "");
+  CHECK(test::error_of([&] { gelu_linear_grad_graph(256 * 197, 1536, 384).finish(); }) == "");
 }
 
 }  // namespace
