@@ -42,6 +42,23 @@ TEST_CASE("parallel_blocks runs every block once, with worker numbers below work
   });
 }
 
+TEST_CASE("what a block throws is thrown to the caller of the loop, and the next loop is whole") {
+  for_thread_counts([] {
+    for (const Index bad : {0, 7, 999})
+      CHECK(test::error_of([&] {
+              parallel_blocks(1000, [&](Index b, int) {
+                if (b == bad) throw Error("block of the test");
+              });
+            }) == "block of the test");
+    CHECK(test::error_of([] { parallel_blocks(1000, [](Index, int) { throw Error("all of them"); }); }) ==
+          "all of them");
+    std::atomic<Index> runs = 0;
+    parallel_for(1000, 3, [&](Index begin, Index end) { runs += end - begin; });
+    CHECK(runs == 1000);
+    CHECK(workers(1000) == threads());  // nobody believes to be inside of a loop
+  });
+}
+
 TEST_CASE("two blocks that run at one time have different workers") {
   for_thread_counts([] {
     std::vector<std::atomic<int>> busy(static_cast<std::size_t>(workers(1000)));

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <thread>
 
 #include "gram/core/shape.hpp"
@@ -60,19 +61,28 @@ inline void run_blocks(Index blocks, LoopBody body) {
     return;
   }
   std::atomic<Index> next = 0;
+  std::atomic<bool> failed = false;
+  std::exception_ptr error;  // the first; a helper's must not leave its thread
   const auto work = [&](int worker) {
     inside_parallel = true;
-    for (Index b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) body(b, worker);
+    try {
+      for (Index b; (b = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) body(b, worker);
+    } catch (...) {
+      if (!failed.exchange(true)) error = std::current_exception();
+      next.store(blocks, std::memory_order_relaxed);
+    }
     inside_parallel = false;
   };
   if (!ThreadTeam::instance().run(count, work)) work(0);
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace detail
 
 /// f(block, worker) for every block in [0, blocks), in any order; worker numbers the thread. A nested loop,
-/// and one that starts while another thread has the helpers, runs in its caller's thread. f must not throw.
-/// Each block must write what no other block writes; then the result is the same for any number of threads.
+/// and one that starts while another thread has the helpers, runs in its caller's thread. Each block must
+/// write what no other block writes; then the result is the same for any number of threads. What f throws
+/// ends the loop, with some blocks left out, and is thrown to the caller.
 template <class F>
 void parallel_blocks(Index blocks, const F& f) {
   detail::run_blocks(blocks, {&f, [](const void* body, Index block, int worker) {

@@ -22,7 +22,7 @@ Tensor<T> ones(const Shape& shape, Device device = Device::cpu()) {
   return full(shape, T(1), device);
 }
 
-/// Element i is f(i), which must not throw and is called by several threads at once.
+/// Element i is f(i), which is called by several threads at once.
 template <Element T, class F>
 Tensor<T> generate(const Shape& shape, F&& f) {
   Tensor<T> y(shape);
