@@ -110,6 +110,9 @@ gram::CsvLog open_log(const Options& options, gram::Index done) {
   if (done)
     std::printf("%lld of %lld epochs are done\n", static_cast<long long>(done),
                 static_cast<long long>(options.epochs));
+  if (!options.checkpoint.empty()) {
+    static const gram::FileLock until_the_end(options.checkpoint);
+  }
   if (!options.resume) keep_previous(options.checkpoint), keep_previous(options.log);
   if (options.log.empty()) return {};
   return gram::CsvLog(options.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"},

@@ -52,7 +52,8 @@ void for_network_type(const Options& options, F&& train) {
 }
 
 /// The log that the options ask for, of a training of which some epochs are done. A new training finds the
-/// names free: log and checkpoint of an earlier one are renamed to NAME.previous.
+/// names free: log and checkpoint of an earlier one are renamed to NAME.previous. Throws FileError while
+/// another program trains with the same checkpoint.
 gram::CsvLog open_log(const Options& options, gram::Index done);
 
 }  // namespace examples

@@ -146,6 +146,25 @@ TEST_CASE("two writers of one file do not write into one another") {
   CHECK(content(path) == "first");
 }
 
+TEST_CASE("a claim on a file is one process's at a time") {
+  const Folder folder;
+  const std::string path = (folder.path / "claimed.st").string(), lock = path + ".lock";
+  {
+    const FileLock mine(path);
+    CHECK(std::filesystem::exists(lock));
+    CHECK(error_of([&] { FileLock other(path); }) ==
+          printable(path) + ": in use: another process holds " + printable(lock));
+    CHECK(std::filesystem::exists(lock));  // he who was refused takes nothing away
+  }
+  CHECK_FALSE(std::filesystem::exists(lock));
+  std::ofstream(lock).put('x');  // of a process that was killed
+  CHECK(error_of([&] { FileLock mine(path); }) == "");
+  CHECK_FALSE(std::filesystem::exists(lock));
+  CHECK(test::error_of([&] {
+          FileLock mine("/nowhere/claimed.st");
+        }).starts_with("'/nowhere/claimed.st.lock': "));
+}
+
 TEST_CASE("a folder is listed in order, an absent one is named") {
   const Folder folder;
   folder.file("b", ""), folder.file("a", ""), folder.file("B", "");

@@ -184,4 +184,33 @@ class OutputFile {
   std::unique_ptr<detail::FileHandle> handle_;
 };
 
+/// A claim on `path` that nobody else has while it lives: a lock on the empty file `path`.lock, which is
+/// taken away at the end. The claim of a process that is killed ends with it, though that file stays.
+class FileLock {
+ public:
+  /// Throws FileError when another process has the claim, or when the folder cannot be written.
+  explicit FileLock(const std::string& path) : name_(path + ".lock") {
+    do {
+      const int descriptor = ::open(name_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+      if (descriptor < 0) throw detail::system_error(name_, "lock");
+      handle_ = std::make_unique<detail::FileHandle>(descriptor);
+      const bool taken = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+      require<FileError>(!taken, printable(path), ": in use: another process holds ", printable(name_));
+    } while (!is_in_place());  // somebody who had the claim has just taken the file away
+  }
+  ~FileLock() { ::unlink(name_.c_str()); }
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  bool is_in_place() const {
+    struct stat mine = {}, named = {};
+    return ::fstat(handle_->get(), &mine) == 0 && ::stat(name_.c_str(), &named) == 0 &&
+           mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+  }
+
+  std::string name_;
+  std::unique_ptr<detail::FileHandle> handle_;
+};
+
 }  // namespace gram
