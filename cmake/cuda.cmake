@@ -27,7 +27,7 @@ endforeach()
 add_library(gram_cuda OBJECT ${cuda_sources})
 add_library(gram::cuda ALIAS gram_cuda)
 # CMake 3.25 does not know what C++20 is called by nvcc 13.
-target_compile_options(gram_cuda PRIVATE -std=c++20 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra)
+target_compile_options(gram_cuda PRIVATE -std=c++20 -O1 --split-compile=0 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra)
 target_link_libraries(gram_cuda PUBLIC gram CUDNN::cudnn CUDA::cublasLt CUDA::cudart_static)
 set_target_properties(gram_cuda PROPERTIES EXPORT_NAME cuda POSITION_INDEPENDENT_CODE ON)
 

@@ -94,7 +94,7 @@ stage_build() {
     printf '#define GRAM_COMPILED\n#include "gram/gram.hpp"\n#define GRAM_TEMPLATE template\n#define GRAM_SCALAR %s\n#include "gram/compiled.inl"\n' $scalar > "$objects/templates_$scalar.cpp"
   done
   {
-    for part in 0 1 2; do compile "$objects/gram_cuda_$part.o" nvcc -std=c++20 -O3 "-arch=$arch" --expt-relaxed-constexpr -I include $headers -c "$objects/gram_cuda_$part.cu"; done
+    for part in 0 1 2; do compile "$objects/gram_cuda_$part.o" nvcc -std=c++20 -O1 --split-compile=2 "-arch=$arch" --expt-relaxed-constexpr -I include $headers -c "$objects/gram_cuda_$part.cu"; done
     for scalar in float double bf16; do compile "$objects/templates_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/templates_$scalar.cpp"; done
     for scalar in float double bf16; do compile "$objects/kernels_$scalar.o" g++ -std=c++20 -O2 -fopenmp -I include -c "$objects/kernels_$scalar.cpp"; done
     for source in examples/gram.cpp examples/gram_bench.cpp examples/gram_verbs.cpp examples/train_ga_resnet.cpp examples/options.cpp bench/cuda_ceilings.cpp; do
