@@ -140,9 +140,13 @@ stage_tests() {
 stage_ceilings() { "$objects/cuda_ceilings" 2; }
 stage_bench() {
   $python bench/compare_cuda.py --gram "$objects/gram" --modes "" --rows "$rows" --limit 240 --out "$out/bench.json" || return 1
-  echo "heads' cost: GA-ResNet-50 and GA-ViT-S with one head and with five"
-  for heads in 1 5; do
-    $python bench/compare_cuda.py --gram "$objects/gram" --modes "" --rows "ga_.*/256" --heads $heads --limit 90 --out "$out/bench_heads$heads.json" || return 1
+  echo "heads' cost: Gramian heads, and global average pooling with a linear layer on the same trunk"
+  for round in 1 2; do
+    for model in ga_resnet50 gap_resnet50 ga_vit_s gap_vit_s; do
+      json=$out/heads_${model}_$round.json
+      timeout 60 "$objects/gram" bench --device cuda --precision bf16 --model $model --mode train --batch 256 --fold-norms --seconds 3 --json > "$json" || return 1
+      echo "$model $(grep seconds_median "$json")"
+    done
   done
 }
 stage_pytorch() {

@@ -107,20 +107,13 @@ void batch_norm_statistics(Cuda device, const T* x, Index rows, Index channels, 
     batch_norm_moments<1>(device, x, rows, channels, mean, variance);
 }
 
+/// Moves the running statistics of channel c.
 template <class A>
-__global__ void batch_norm_running_kernel(const A* mean, const A* variance, kernels::BatchNormRows rows,
-                                          Index channels, double momentum, A* running_mean, A* running_var) {
-  const double n = rows.there ? *rows.there : static_cast<double>(rows.number), unbiased = n / (n - 1);
-  for (Index c = first_item(); c < channels; c += item_step()) {
-    running_mean[c] = static_cast<A>((1 - momentum) * running_mean[c] + momentum * mean[c]);
-    running_var[c] = static_cast<A>((1 - momentum) * running_var[c] + momentum * unbiased * variance[c]);
-  }
-}
-template <class A>
-void batch_norm_running(Cuda device, const A* mean, const A* variance, kernels::BatchNormRows rows,
-                        Index channels, double momentum, A* running_mean, A* running_var) {
-  launch(device, batch_norm_running_kernel<A>, grid_blocks(channels), block_threads, 0, mean, variance, rows,
-         channels, momentum, running_mean, running_var);
+GRAM_DEVICE void move_running(const kernels::BatchNormRunning<A>& to, Index c, A mean, A variance) {
+  const double n = to.rows.there ? *to.rows.there : static_cast<double>(to.rows.number),
+               unbiased = n / (n - 1);
+  to.mean[c] = static_cast<A>((1 - to.momentum) * to.mean[c] + to.momentum * mean);
+  to.variance[c] = static_cast<A>((1 - to.momentum) * to.variance[c] + to.momentum * unbiased * variance);
 }
 
 template <int V, class T>
@@ -154,9 +147,12 @@ struct BatchNormApply {
 };
 template <int V, class T>
 __global__ void __launch_bounds__(block_threads)
-    batch_norm_apply_kernel(kernels::BatchNormArguments<T> in, const T* residual, bool relu, T* y) {
+    batch_norm_apply_kernel(kernels::BatchNormArguments<T> in, const T* residual, bool relu, T* y,
+                            kernels::BatchNormRunning<accum_t<T>> running) {
   const ColumnPlace<V> at;
   if (at.channel >= in.channels) return;
+  if (running.mean && at.row == 0)
+    for (Index c = at.channel; c < at.channel + V; ++c) move_running(running, c, in.mean[c], in.variance[c]);
   BatchNormApply<V, T> apply{BatchNormAffine<V, accum_t<T>>(in, at.channel),
                              in.x + at.channel,
                              residual ? residual + at.channel : nullptr,
@@ -167,19 +163,18 @@ __global__ void __launch_bounds__(block_threads)
 }
 template <class T>
 void batch_norm_apply(Cuda device, const kernels::BatchNormArguments<T>& in, const T* residual, bool relu,
-                      T* y) {
+                      T* y, const kernels::BatchNormRunning<accum_t<T>>& running) {
   constexpr int V = pack_size<T>;
   const bool packs = rows_of_packs<V>(in.channels, in.x, residual, y);
   const ColumnGrid grid(in.rows, in.channels, packs ? V : 1, ColumnGrid::blocks_of_passes);
   launch(device, packs ? batch_norm_apply_kernel<V, T> : batch_norm_apply_kernel<1, T>, grid.blocks,
-         grid.threads, 0, in, residual, relu, y);
+         grid.threads, 0, in, residual, relu, y, running);
 }
 
 template <class T>
 void fill_in_batch_norm_tables() {
   batch_norm_table<T> = {batch_norm_statistics<T>, batch_norm_apply<T>, batch_norm_grad<T>};
-  if constexpr (std::same_as<T, accum_t<T>>)
-    batch_norm_running_table<T> = {batch_norm_running<T>, batch_norm_combine<T>};
+  if constexpr (std::same_as<T, accum_t<T>>) batch_norm_combine_table<T> = {batch_norm_combine<T>};
 }
 
 }  // namespace gram::cuda

@@ -9,18 +9,17 @@ namespace gram::cuda {
 template <class T>
 struct BatchNormTable {
   void (*statistics)(Cuda, const T* x, Index rows, Index channels, accum_t<T>* mean, accum_t<T>* variance);
-  void (*apply)(Cuda, const kernels::BatchNormArguments<T>& in, const T* residual, bool relu, T* y);
+  void (*apply)(Cuda, const kernels::BatchNormArguments<T>& in, const T* residual, bool relu, T* y,
+                const kernels::BatchNormRunning<accum_t<T>>& running);
   void (*grad)(Cuda, const kernels::BatchNormArguments<T>& in, const kernels::BatchNormGradients<T>& out);
 };
 template <class A>
-struct BatchNormRunningTable {
-  void (*running)(Cuda, const A* mean, const A* variance, kernels::BatchNormRows rows, Index channels,
-                  double momentum, A* running_mean, A* running_var);
+struct BatchNormCombineTable {
   void (*combine)(Cuda, Communicator& communicator, Index rows, Index channels, A* mean, A* variance,
                   double* total);
 };
 template <class A>
-inline BatchNormRunningTable<A> batch_norm_running_table{};
+inline BatchNormCombineTable<A> batch_norm_combine_table{};
 template <class T>
 inline BatchNormTable<T> batch_norm_table{};
 
@@ -33,21 +32,16 @@ void batch_norm_statistics(Cuda device, const T* x, Index rows, Index channels, 
                            accum_t<T>* variance) {
   return cuda::batch_norm_table<T>.statistics(device, x, rows, channels, mean, variance);
 }
+/// Moves the running statistics to those in use as well: a kernel for that alone would take longer.
 template <class T>
 void batch_norm_apply(Cuda device, const kernels::BatchNormArguments<T>& in, const T* residual, bool relu,
-                      T* y) {
-  return cuda::batch_norm_table<T>.apply(device, in, residual, relu, y);
+                      T* y, const BatchNormRunning<accum_t<T>>& running) {
+  return cuda::batch_norm_table<T>.apply(device, in, residual, relu, y, running);
 }
 template <class T>
 void batch_norm_grad(Cuda device, const kernels::BatchNormArguments<T>& in,
                      const kernels::BatchNormGradients<T>& out) {
   return cuda::batch_norm_table<T>.grad(device, in, out);
-}
-template <class A>
-void batch_norm_running(Cuda device, const A* mean, const A* variance, BatchNormRows rows, Index channels,
-                        double momentum, A* running_mean, A* running_var) {
-  cuda::batch_norm_running_table<A>.running(device, mean, variance, rows, channels, momentum, running_mean,
-                                            running_var);
 }
 
 /// Mean and biased variance of this process's rows become those of the rows of all processes, whose number
@@ -55,7 +49,7 @@ void batch_norm_running(Cuda device, const A* mean, const A* variance, BatchNorm
 template <class A>
 BatchNormRows batch_norm_combine(Cuda device, Communicator& communicator, Index rows, Index channels, A* mean,
                                  A* variance, double* total) {
-  cuda::batch_norm_running_table<A>.combine(device, communicator, rows, channels, mean, variance, total);
+  cuda::batch_norm_combine_table<A>.combine(device, communicator, rows, channels, mean, variance, total);
   return {rows, total};
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 #include <cmath>
 
-#include "gram/cuda/context.cuh"
+#include "gram/cuda/batch_norm.cuh"
 #include "gram/cuda/fold_norm.hpp"
 
 namespace gram::cuda {
@@ -27,7 +27,7 @@ inline unsigned blocks_of_rows(Index rows) {
 template <class T>
 __global__ void __launch_bounds__(block_threads)
     fold_norm_kernel(kernels::FoldNormArguments<accum_t<T>> in, kernels::FoldNormStatistics<accum_t<T>> to,
-                     T* scaled, T* shift) {
+                     T* scaled, T* shift, kernels::BatchNormRunning<accum_t<T>> running) {
   using A = accum_t<T>;
   const Index c = row_of_warp(), lane = threadIdx.x % warp_size;
   if (c >= in.out) return;  // a whole warp
@@ -55,6 +55,7 @@ __global__ void __launch_bounds__(block_threads)
     for (Index k = lane; k < in.in; k += warp_size) s[k] = narrow<T>(w[k] * scale);
   }
   if (lane) return;
+  if (running.mean) move_running(running, c, mean, variance);
   to.mean[c] = mean, to.variance[c] = variance, to.rstd[c] = rstd, to.scale[c] = scale;
   shift[c] = narrow<T>(static_cast<A>((in.beta ? static_cast<double>(in.beta[c]) : 0.0) - moved));
 }
@@ -89,8 +90,10 @@ __global__ void __launch_bounds__(block_threads)
 
 template <class T>
 void fold_norm(Cuda device, const kernels::FoldNormArguments<accum_t<T>>& in,
-               const kernels::FoldNormStatistics<accum_t<T>>& to, T* scaled, T* shift) {
-  launch(device, fold_norm_kernel<T>, blocks_of_rows(in.out), block_threads, 0, in, to, scaled, shift);
+               const kernels::FoldNormStatistics<accum_t<T>>& to, T* scaled, T* shift,
+               const kernels::BatchNormRunning<accum_t<T>>& running) {
+  launch(device, fold_norm_kernel<T>, blocks_of_rows(in.out), block_threads, 0, in, to, scaled, shift,
+         running);
 }
 template <class T>
 void fold_norm_grad(Cuda device, const kernels::FoldNormArguments<accum_t<T>>& in,

@@ -3,6 +3,7 @@
 // computes.
 #pragma once
 #include "gram/core/device.hpp"
+#include "gram/kernels/batch_norm.hpp"
 #include "gram/kernels/fold_norm.hpp"
 
 namespace gram::cuda {
@@ -11,7 +12,7 @@ template <class T>
 struct FoldNormTable {
   using A = accum_t<T>;
   void (*forward)(Cuda, const kernels::FoldNormArguments<A>& in, const kernels::FoldNormStatistics<A>& to,
-                  T* scaled, T* shift);
+                  T* scaled, T* shift, const kernels::BatchNormRunning<A>& running);
   void (*grad)(Cuda, const kernels::FoldNormArguments<A>& in, const kernels::FoldNormStatistics<A>& of,
                const kernels::FoldNormGradients<T>& out);
 };
@@ -22,10 +23,11 @@ inline FoldNormTable<T> fold_norm_table{};
 
 namespace gram::kernels {
 
+/// Moves the running statistics as well.
 template <class T>
 void fold_norm(Cuda device, const FoldNormArguments<accum_t<T>>& in, const FoldNormStatistics<accum_t<T>>& to,
-               T* scaled, T* shift) {
-  return cuda::fold_norm_table<T>.forward(device, in, to, scaled, shift);
+               T* scaled, T* shift, const BatchNormRunning<accum_t<T>>& running) {
+  return cuda::fold_norm_table<T>.forward(device, in, to, scaled, shift, running);
 }
 template <class T>
 void fold_norm_grad(Cuda device, const FoldNormArguments<accum_t<T>>& in,

@@ -33,6 +33,14 @@ struct BatchNormRows {
   const double* there = nullptr;
 };
 
+/// The running statistics, and the share of new ones in them. Null: there are none, or they stay.
+template <class A>
+struct BatchNormRunning {
+  A *mean = nullptr, *variance = nullptr;
+  double momentum = 0;
+  BatchNormRows rows = {0};  ///< of the new ones
+};
+
 /// What the gradient of batch_norm_apply reads and writes. Results may be null: not wanted. dx or dresidual
 /// may lie in the memory of dy, dx also in that of x.
 template <class T>

@@ -80,15 +80,20 @@ Tensor<T> batch_norm(const Tensor<T>& x, const Tensor<accum_t<T>>& weight, const
       require(there || total_rows.number > 1, "batch_norm: x has shape ", x.shape(),
               " and all processes together ", total_rows.number,
               " values per channel, but training expects more than 1");
-      if (running_mean.defined() && !recomputing())
-        kernels::batch_norm_running(device, mean.data(), variance.data(), total_rows, channels,
-                                    options.momentum, running_mean.data(), running_var.data());
     }
     const auto in = arguments(x, weight, bias);
-    if constexpr (std::is_same_v<decltype(device), Cpu>)
+    const bool moves = options.training && running_mean.defined() && !recomputing();
+    if constexpr (std::is_same_v<decltype(device), Cpu>) {
+      if (moves)
+        kernels::batch_norm_running(device, mean.data(), variance.data(), total_rows, channels,
+                                    options.momentum, running_mean.data(), running_var.data());
       kernels::batch_norm_apply(device, in, residual.data(), options.relu, y.data(), options.ceiling);
-    else
-      kernels::batch_norm_apply(device, in, residual.data(), options.relu, y.data());
+    } else {
+      kernels::batch_norm_apply(device, in, residual.data(), options.relu, y.data(),
+                                moves ? kernels::BatchNormRunning<A>{running_mean.data(), running_var.data(),
+                                                                     options.momentum, total_rows}
+                                      : kernels::BatchNormRunning<A>{});
+    }
   });
 
   // Without a residual x tells again where the ReLU let through; with one, only y does.

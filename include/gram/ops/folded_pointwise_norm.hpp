@@ -128,12 +128,20 @@ Tensor<T> folded_pointwise_norm(const Tensor<T>& x, const Tensor<T>& weight,
     } else {
       f.mean = running_mean.clone(), f.variance = running_var.clone();
     }
+    const bool moves = training && running_mean.defined() && !recomputing();
+    const kernels::BatchNormRunning<A> running{moves ? running_mean.data() : nullptr,
+                                               moves ? running_var.data() : nullptr, options.momentum,
+                                               kernels::BatchNormRows{rows}};
     on(here, [&](auto device) {
-      kernels::fold_norm(device, f.arguments(norm_weight, norm_bias, options.epsilon), f.statistics(),
-                         scaled.data(), shift.data());
-      if (training && running_mean.defined() && !recomputing())
-        kernels::batch_norm_running(device, f.mean.data(), f.variance.data(), kernels::BatchNormRows{rows},
-                                    out, options.momentum, running_mean.data(), running_var.data());
+      const auto arguments = f.arguments(norm_weight, norm_bias, options.epsilon);
+      if constexpr (std::is_same_v<decltype(device), Cpu>) {
+        kernels::fold_norm(device, arguments, f.statistics(), scaled.data(), shift.data());
+        if (moves)
+          kernels::batch_norm_running(device, f.mean.data(), f.variance.data(), running.rows, out,
+                                      options.momentum, running.mean, running.variance);
+      } else {
+        kernels::fold_norm(device, arguments, f.statistics(), scaled.data(), shift.data(), running);
+      }
     });
   }
   on(x.device(), [&](auto device) {
