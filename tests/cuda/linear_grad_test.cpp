@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <array>
+
 #include "both_devices.hpp"
 
 using namespace gram;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "gram/ops/feed_forward.hpp"
 
+#include <vector>
+
 #include "gram/ops/activation.hpp"
+#include "gram/ops/arithmetic.hpp"
 #include "isa_and_threads.hpp"
 
 using namespace gram;

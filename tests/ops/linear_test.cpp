@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gram/ops/linear.hpp"
 
+#include "gram/ops/arithmetic.hpp"
 #include "isa_and_threads.hpp"
 
 using namespace gram;

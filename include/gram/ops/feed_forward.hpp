@@ -21,7 +21,7 @@ template <Scalar T>
 Tensor<T> feed_forward(const Tensor<T>& x, const FeedForwardWeights<T>& weights,
                        const std::type_identity_t<Tensor<T>>& residual = {}) {
   constexpr const char* name = "feed_forward";
-  const auto& [w1, b1, w2, b2] = weights;
+  const Tensor<T>&w1 = weights.weight1, &b1 = weights.bias1, &w2 = weights.weight2, &b2 = weights.bias2;
   const detail::LinearShape s(name, x, w1, b1, 1);
   const Shape hidden = x.shape().with(-1, s.out);
   Tensor<T> h(hidden, x.device()), a(hidden, x.device());
