@@ -2,7 +2,6 @@
 // Linear maps with GELU by cuDNN, of bf16. Each function says whether it did the work; otherwise nothing has
 // happened.
 #pragma once
-#include "gram/cuda/device_times.cuh"
 #include "gram/cuda/gelu_graph.cuh"
 #include "gram/cuda/plan_cache.cuh"
 
@@ -32,31 +31,6 @@ inline bool cudnn_gelu_linear_grad(Cuda device, Index rows, Index in, Index out,
   return run_plan(device, {"gelu_linear_grad", {rows, in, out}}, true,
                   [&] { return gelu_linear_grad_graph(rows, in, out); },
                   {operand(dy), operand(weight), operand(h), dh});
-}
-
-/// Whether the first of two ways to do a problem's work is the faster one. It is measured where products are
-/// tuned, once for a problem, and kept in the file of plans; elsewhere the second one is taken.
-template <class First, class Second>
-bool first_is_faster(Cuda device, const PlanKey& key, const First& first, const Second& second) {
-  static auto* const known = new std::map<std::pair<int, PlanKey>, bool>;
-  const auto at = known->find({device.index, key});
-  if (at != known->end()) return at->second;
-  if (gemm_settings.candidates < 2 || capturing(device)) return false;
-  const std::string problem = PlanCache::of(device).problem(key);
-  const PlanChoice* const chosen = plan_file().find(problem);
-  bool faster = chosen && chosen->engine == 0;
-  if (!chosen) {
-    const auto times_of = [&](std::size_t way, int runs) -> std::vector<float> {
-      try {
-        return way == 0 ? device_times(device, first, runs) : device_times(device, second, runs);
-      } catch (const DeviceError&) {  // a plan that does not run
-        return {};
-      }
-    };
-    faster = fastest(2, times_of) == 0;
-    plan_file().keep(problem, {.engine = faster ? 0 : 1, .knobs = {}});
-  }
-  return (*known)[{device.index, key}] = faster;
 }
 
 }  // namespace gram::cuda

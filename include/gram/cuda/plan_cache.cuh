@@ -61,11 +61,6 @@ class PlanCache {
     return plan.get();
   }
 
-  /// A problem as the file of plans calls it.
-  std::string problem(const PlanKey& key) const {
-    return plan_problem(static_cast<Index>(cudnnGetVersion()), name_, key.to_text());
-  }
-
   void run(const CudnnPlan& plan, const std::vector<void*>& pointers) {
     DeviceScratch<std::uint8_t> workspace(device_, plan.workspace);
     void* const memory = workspace.data();
@@ -75,6 +70,24 @@ class PlanCache {
         .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, memory)
         .finish("operands");
     check_cudnn(cudnnBackendExecute(handle_, plan.plan.handle(), pack.handle()), "execution");
+  }
+
+  /// See below.
+  template <class First, class Second>
+  bool first_is_faster(const PlanKey& key, const First& first, const Second& second) {
+    const auto known = faster_.find(key);
+    if (known != faster_.end()) return known->second;
+    const std::string name = problem(key);
+    const PlanChoice* const kept = plan_file().find(name);
+    bool faster = kept && kept->engine == 0;
+    if (!kept) {
+      if (gemm_settings.candidates < 2 || capturing(device_)) return false;
+      faster = fastest(2, [&](std::size_t way, int runs) {
+                 return way == 0 ? times(first, runs) : times(second, runs);
+               }) == 0;
+      plan_file().keep(name, {.engine = faster ? 0 : 1, .knobs = {}});
+    }
+    return faster_[key] = faster;
   }
 
  private:
@@ -102,17 +115,24 @@ class PlanCache {
     if (plans.empty()) return nullptr;
     std::size_t best = 0;
     if (plans.size() > 1) {
-      best = fastest(plans.size(), [&](std::size_t i, int runs) { return times(plans[i], pointers, runs); });
+      best = fastest(plans.size(), [&](std::size_t i, int runs) {
+        return times([&] { return run(plans[i], pointers), true; }, runs);
+      });
       plan_file().keep(name, plans[best].choice);
     }
     return std::make_unique<CudnnPlan>(std::move(plans[best]));
   }
 
-  /// Milliseconds of some runs; none when the plan does not run.
-  std::vector<float> times(const CudnnPlan& plan, const std::vector<void*>& pointers, int runs) {
+  /// A problem as the file of plans calls it.
+  std::string problem(const PlanKey& key) const {
+    return plan_problem(static_cast<Index>(cudnnGetVersion()), name_, key.to_text());
+  }
+
+  /// Milliseconds of some runs; none when the work cannot be done.
+  template <class F>
+  std::vector<float> times(const F& start, int runs) const {
     try {
-      return device_times(
-          device_, [&] { return run(plan, pointers), true; }, runs);
+      return device_times(device_, start, runs);
     } catch (const Error&) {
       return {};
     }
@@ -123,6 +143,7 @@ class PlanCache {
   std::string name_;
   std::vector<std::unique_ptr<CudnnGraph>> graphs_;  // what plans are made of has to outlive them
   std::map<PlanKey, std::unique_ptr<CudnnPlan>> plans_;
+  std::map<PlanKey, bool> faster_;  // whether the first of two ways is
 };
 
 /// Runs the plan of a problem, if there is one. The pointers are those of the graph's tensors, all of which
@@ -134,6 +155,13 @@ bool run_plan(Cuda device, const PlanKey& key, bool rounding, const MakeGraph& m
   const CudnnPlan* const plan = cache.find(key, rounding, make_graph, pointers);
   if (plan) cache.run(*plan, pointers);
   return plan != nullptr;
+}
+/// Whether the first of two ways to do a problem's work is the faster one. Each starts work and says whether
+/// it could. It is measured where products are tuned, once for a problem, and kept in the file of plans;
+/// where nothing is known the answer is no.
+template <class First, class Second>
+bool first_is_faster(Cuda device, const PlanKey& key, const First& first, const Second& second) {
+  return PlanCache::of(device).first_is_faster(key, first, second);
 }
 template <class... Pointers>
 bool are_aligned(const Pointers*... p) {
