@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "both_devices.hpp"
+#include "gram/ops/class_attention_textbook.hpp"
 
 using namespace gram;
 namespace {
@@ -11,7 +12,7 @@ struct ClassAttentionCase {
 const ClassAttentionCase class_attention_cases[] = {{1, 1, 1, 1, 1, 1, false},   {2, 5, 6, 8, 8, 3, false},
                                                     {3, 17, 20, 42, 2, 2, true}, {1, 0, 3, 4, 2, 2, true},
                                                     {0, 2, 4, 4, 2, 1, true},    {5, 3, 37, 10, 2, 1, true},
-                                                    {9, 40, 70, 12, 3, 2, true}};
+                                                    {9, 40, 70, 12, 3, 2, true}, {2, 12, 32, 16, 2, 2, true}};
 
 /// Tokens, then for each classifier: query, norm weight and bias, weights of q, k, v and proj, their biases.
 template <class T>
@@ -35,9 +36,10 @@ std::vector<Tensor<T>> class_attention_inputs(const ClassAttentionCase& c) {
 }
 
 template <class T>
-auto class_attention_of(const ClassAttentionCase& c) {
-  return [c](const std::vector<Tensor<T>>& x) {
-    std::vector<Tensor<T>> queries;
+auto class_attention_of(const ClassAttentionCase& c, bool textbook = false) {
+  return [c, textbook](const std::vector<Tensor<T>>& x) {
+    const ClassAttentionOptions options{.heads = c.heads, .epsilon = 1e-3};
+    std::vector<Tensor<T>> queries, step_by_step;
     std::vector<ClassAttentionWeights<T>> weights;
     for (auto at = x.begin() + 1; at != x.end(); at += c.bias ? 11 : 7) {
       queries.push_back(at[0]);
@@ -46,23 +48,53 @@ auto class_attention_of(const ClassAttentionCase& c) {
       w.norm_weight = cast<accum_t<T>>(at[1]), w.norm_bias = cast<accum_t<T>>(at[2]);
       if (c.bias) w.q_bias = at[7], w.k_bias = at[8], w.v_bias = at[9], w.proj_bias = at[10];
       weights.push_back(w);
+      if (textbook)
+        step_by_step.push_back(
+            reshape(class_attention_textbook(x[0], at[0], w, options), {1, c.images, c.channels}));
     }
-    return class_attention(x[0], queries, weights, {.heads = c.heads, .epsilon = 1e-3});
+    return textbook ? concat(step_by_step, 0) : class_attention(x[0], queries, weights, options);
   };
 }
 
-TEST_CASE_TEMPLATE("class attention and its gradients are those of the CPU", T, float, double, bf16) {
+template <class F>
+void with_and_without_cublaslt(const F& f) {
+  const cuda::GemmSettings before = cuda::gemm_settings;
   for (const bool library : {false, true}) {
-    const cuda::GemmSettings before = cuda::gemm_settings;
+    CAPTURE(library);
     cuda::gemm_settings.cublaslt_from = library ? 0 : Index{1} << 60;
+    f();
+  }
+  cuda::gemm_settings = before;
+}
+
+TEST_CASE_TEMPLATE("class attention and its gradients are those of the CPU", T, float, double) {
+  with_and_without_cublaslt([] {
     for (const ClassAttentionCase& c : class_attention_cases) {
-      CAPTURE(library);
       CAPTURE(c.channels);
       CHECK(test::device_distance<T>(class_attention_of<T>(c), class_attention_inputs<T>(c)) <=
             test::device_tolerance<T>);
     }
-    cuda::gemm_settings = before;
-  }
+  });
+}
+
+// Rounding to bf16 between products adds up; it must not come to more than between the textbook's steps.
+TEST_CASE("class attention of bf16 is as near to the CPU's, which is made of floats, as the textbook's") {
+  with_and_without_cublaslt([] {
+    for (const ClassAttentionCase& c : class_attention_cases) {
+      CAPTURE(c.channels);
+      const auto inputs = class_attention_inputs<bf16>(c);
+      const auto distance = [&](bool textbook) {
+        const auto exact = test::results_on<bf16>(Device::cpu(), class_attention_of<bf16>(c), inputs),
+                   found =
+                       test::results_on<bf16>(Device::cuda(), class_attention_of<bf16>(c, textbook), inputs);
+        double largest = 0;
+        for (std::size_t i = 0; i < exact.size(); ++i)
+          if (exact[i].defined()) largest = std::max(largest, test::distance(found[i], exact[i]));
+        return largest;
+      };
+      CHECK(distance(false) <= std::max(test::device_tolerance<bf16>, distance(true)));
+    }
+  });
 }
 
 TEST_CASE("gradients of parameters that classifiers share are added") {

@@ -82,15 +82,16 @@ void class_scores(const ClassAttentionShape& s, const A* p, Index p_image, const
 }
 
 /// tokens x (N, L, C), class tokens queries[m] (N, C) -> out (M, N, C); weights[m] for m < M; kept has
-/// ClassAttentionKept(s).size elements.
+/// ClassAttentionKept(s).size elements, statistics ClassAttentionStatistics(s).size.
 template <class A>
 void class_attention(Cpu device, const ClassAttentionShape& s, const A* x, const A* const* queries,
-                     const ClassAttentionPointers<A>* weights, A* kept, A* out) {
+                     const ClassAttentionPointers<A>* weights, A* kept, A* statistics, A* out) {
   const auto& table = cpu::class_attention_table<A>();
   const Index N = s.images, L = s.tokens, C = s.channels, E = s.width, M = s.classifiers, R = s.rows(),
               ld = s.ld();
   const Index heads = s.heads, d = s.head_width();
   const ClassAttentionKept at(s);
+  const ClassAttentionStatistics statistic(s);
   A *const hat_x = kept + at.hat_x, *const hat_c = kept + at.hat_c, *const t = kept + at.t,
            *const z = kept + at.z, *const a = kept + at.a;
   Scratch<A> class_rows(M * N * C), head_rows(N * R * C);  // u; p, then y
@@ -99,12 +100,12 @@ void class_attention(Cpu device, const ClassAttentionShape& s, const A* x, const
 
   parallel_for(N * L, row_grain(C), [&](Index i, Index end) {
     table.normalise_rows(end - i, C, static_cast<A>(s.epsilon), x + i * C, hat_x + i * C,
-                         kept + at.rstd_x + i);
+                         statistics + statistic.rstd_x + i);
   });
   cpu::ItemLoop(M * N, 8 * C).run([&](Index i, int) {
     const ClassAttentionPointers<A>& w = weights[i / N];
     table.normalise_rows(1, C, static_cast<A>(s.epsilon), queries[i / N] + i % N * C, hat_c + i * C,
-                         kept + at.rstd_c + i);
+                         statistics + statistic.rstd_c + i);
     table.affine_rows(1, C, hat_c + i * C, w.norm_weight, w.norm_bias, u + i * C);
   });
   class_products<A>(device, M, 1, {N, E, C}, C, true, C, E, [&](Index m) {

@@ -37,16 +37,18 @@ void affine_grad(const ClassAttentionShape& s, Index heads, const A* x, Index x_
   });
 }
 
-/// Gradients of class_attention. kept is what the forward pass left; sinks[m] for m < M.
+/// Gradients of class_attention. kept and statistics are what the forward pass left; tokens are not read
+/// again; sinks[m] for m < M.
 template <class A>
-void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassAttentionPointers<A>* weights,
-                          const A* kept, const A* dout, GradientSink<A> dx,
-                          const ClassAttentionSinks<A>* sinks) {
+void class_attention_grad(Cpu device, const ClassAttentionShape& s, const A* /*x*/,
+                          const ClassAttentionPointers<A>* weights, const A* kept, const A* statistics,
+                          const A* dout, GradientSink<A> dx, const ClassAttentionSinks<A>* sinks) {
   const auto& table = cpu::class_attention_table<A>();
   const Index N = s.images, L = s.tokens, C = s.channels, E = s.width, M = s.classifiers, R = s.rows(),
               ld = s.ld();
   const Index heads = s.heads, d = s.head_width(), per_m = heads * C;
   const ClassAttentionKept at(s);
+  const ClassAttentionStatistics statistic(s);
   const A *const hat_x = kept + at.hat_x, *const hat_c = kept + at.hat_c, *const t = kept + at.t,
                  *const z = kept + at.z;
   // [a; ds] (N, 2 R, ld) and [dz; p] (N, 2 R, C): the gradient of hat(x) is one product, [a; ds]^T [dz; p]
@@ -110,8 +112,8 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
     gemm_batched(device, {.count = N, .stride_a = 2 * R * ld, .stride_b = 2 * R * C, .stride_c = L * C},
                  {L, C, 2 * R}, left, ld, true, right, C, false, hat_x_grad.data(), C);
     parallel_for(N * L, row_grain(C), [&](Index i, Index end) {
-      table.normalise_rows_grad(end - i, C, hat_x + i * C, kept + at.rstd_x + i, &hat_x_grad[i * C],
-                                dx.data + i * C, dx.add);
+      table.normalise_rows_grad(end - i, C, hat_x + i * C, statistics + statistic.rstd_x + i,
+                                &hat_x_grad[i * C], dx.data + i * C, dx.add);
     });
   }
 
@@ -145,8 +147,8 @@ void class_attention_grad(Cpu device, const ClassAttentionShape& s, const ClassA
     if (!to.query.data) continue;
     A* const dhat = du + m * N * C;
     table.add_scaled(N * C, 1, hat_c_grad.data() + m * N * C, dhat);
-    table.normalise_rows_grad(N, C, hat_c + m * N * C, kept + at.rstd_c + m * N, dhat, to.query.data,
-                              to.query.add);
+    table.normalise_rows_grad(N, C, hat_c + m * N * C, statistics + statistic.rstd_c + m * N, dhat,
+                              to.query.data, to.query.add);
   }
 }
 

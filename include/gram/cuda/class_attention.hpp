@@ -6,31 +6,35 @@
 
 namespace gram::cuda {
 
-template <class A>
+template <class T>
 struct ClassAttentionTable {
-  void (*forward)(Cuda, const kernels::ClassAttentionShape& s, const A* x, const A* const* queries,
-                  const kernels::ClassAttentionPointers<A>* weights, A* kept, A* out);
-  void (*grad)(Cuda, const kernels::ClassAttentionShape& s, const kernels::ClassAttentionPointers<A>* weights,
-               const A* kept, const A* dout, GradientSink<A> dx,
-               const kernels::ClassAttentionSinks<A>* sinks);
+  void (*forward)(Cuda, const kernels::ClassAttentionShape& s, const T* x, const T* const* queries,
+                  const kernels::ClassAttentionPointers<T>* weights, T* kept, accum_t<T>* statistics, T* out);
+  void (*grad)(Cuda, const kernels::ClassAttentionShape& s, const T* x,
+               const kernels::ClassAttentionPointers<T>* weights, const T* kept, const accum_t<T>* statistics,
+               const T* dout, GradientSink<T> dx, const kernels::ClassAttentionSinks<T>* sinks);
 };
-template <class A>
-inline ClassAttentionTable<A> class_attention_table{};
+template <class T>
+inline ClassAttentionTable<T> class_attention_table{};
 
 }  // namespace gram::cuda
 
 namespace gram::kernels {
 
-template <class A>
-void class_attention(Cuda device, const kernels::ClassAttentionShape& s, const A* x, const A* const* queries,
-                     const kernels::ClassAttentionPointers<A>* weights, A* kept, A* out) {
-  return cuda::class_attention_table<A>.forward(device, s, x, queries, weights, kept, out);
+/// tokens x (N, L, C), class tokens queries[m] (N, C) -> out (M, N, C); weights[m] for m < M; kept has
+/// ClassAttentionKept(s).size elements, statistics ClassAttentionStatistics(s).size.
+template <class T>
+void class_attention(Cuda device, const kernels::ClassAttentionShape& s, const T* x, const T* const* queries,
+                     const kernels::ClassAttentionPointers<T>* weights, T* kept, accum_t<T>* statistics,
+                     T* out) {
+  return cuda::class_attention_table<T>.forward(device, s, x, queries, weights, kept, statistics, out);
 }
-template <class A>
-void class_attention_grad(Cuda device, const kernels::ClassAttentionShape& s,
-                          const kernels::ClassAttentionPointers<A>* weights, const A* kept, const A* dout,
-                          GradientSink<A> dx, const kernels::ClassAttentionSinks<A>* sinks) {
-  return cuda::class_attention_table<A>.grad(device, s, weights, kept, dout, dx, sinks);
+template <class T>
+void class_attention_grad(Cuda device, const kernels::ClassAttentionShape& s, const T* x,
+                          const kernels::ClassAttentionPointers<T>* weights, const T* kept,
+                          const accum_t<T>* statistics, const T* dout, GradientSink<T> dx,
+                          const kernels::ClassAttentionSinks<T>* sinks) {
+  return cuda::class_attention_table<T>.grad(device, s, x, weights, kept, statistics, dout, dx, sinks);
 }
 
 }  // namespace gram::kernels

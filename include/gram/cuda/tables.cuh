@@ -41,6 +41,7 @@ void fill_in_tables() {
   fill_in_attention_tables<T>();
   fill_in_augment_tables<T>();
   fill_in_batch_norm_tables<T>();
+  fill_in_class_attention_tables<T>();
   fill_in_conv2d_tables<T>();
   fill_in_copy_tables<T>();
   fill_in_covariance_tables<T>();
@@ -68,8 +69,6 @@ void fill_in_tables() {
 
 /// What belongs to no scalar type, or to two.
 inline void fill_in_other_tables() {
-  fill_in_class_attention_tables<float>();
-  fill_in_class_attention_tables<double>();
   fill_in_copy_tables<std::int32_t>();
   fill_in_copy_tables<std::int64_t>();
   fill_in_copy_tables<std::uint8_t>();

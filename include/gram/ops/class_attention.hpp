@@ -112,6 +112,47 @@ ClassAttentionWeights<float> cast_weights(const ClassAttentionWeights<T>& w) {
           to_float(w.proj_weight), to_float(w.proj_bias)};
 }
 
+/// class_attention() by the kernels of a device.
+template <Scalar T, class DeviceTag>
+Tensor<T> class_attention_on(DeviceTag device, const kernels::ClassAttentionShape& shape,
+                             const Tensor<T>& tokens, const std::vector<Tensor<T>>& queries,
+                             const std::vector<ClassAttentionWeights<T>>& weights) {
+  Tensor<T> y({shape.classifiers, shape.images, shape.channels}, tokens.device());
+  Tensor<T> kept(Shape{kernels::ClassAttentionKept(shape).size}, tokens.device());
+  Tensor<accum_t<T>> statistics(Shape{kernels::ClassAttentionStatistics(shape).size}, tokens.device());
+  std::vector<AnyTensor> inputs{tokens};
+  std::vector<const T*> query_values;
+  std::vector<Gradient<T>> dqueries;
+  for (const auto& query : queries) {
+    require_one_device("class_attention", {&tokens, &query});
+    inputs.push_back(query);
+    query_values.push_back(query.data());
+    dqueries.push_back(query.gradient());
+  }
+  for (const auto& w : weights) {
+    const std::initializer_list<const AnyTensor*> parameters{
+        &w.norm_weight, &w.norm_bias, &w.q_weight, &w.q_bias,      &w.k_weight,
+        &w.k_bias,      &w.v_weight,  &w.v_bias,   &w.proj_weight, &w.proj_bias};
+    for (const AnyTensor* x : parameters) {
+      require_one_device("class_attention", {&tokens, x});
+      inputs.push_back(*x);
+    }
+  }
+  const auto pointers = class_attention_pointers(weights);
+  kernels::class_attention(device, shape, tokens.data(), query_values.data(), pointers.data(), kept.data(),
+                           statistics.data(), y.data());
+  const Tensor<T> read_again = std::same_as<DeviceTag, Cpu> ? Tensor<T>{} : tokens.detach();
+  return record("class_attention", y, inputs,
+                [device, shape, weights, kept, statistics, dqueries, x = read_again,
+                 dx = tokens.gradient()](const Tensor<T>& dy) {
+                  const GradientSink<T> to_tokens = dx.sink();
+                  const auto sinks = class_attention_sinks(dqueries, weights);
+                  const auto values = class_attention_pointers(weights);
+                  kernels::class_attention_grad(device, shape, x.data(), values.data(), kept.data(),
+                                                statistics.data(), dy.data(), to_tokens, sinks.data());
+                });
+}
+
 }  // namespace detail
 
 /// Class attention of M classifier heads over the same tokens (N, L, C), each with its class token,
@@ -120,7 +161,8 @@ ClassAttentionWeights<float> cast_weights(const ClassAttentionWeights<T>& w) {
 /// multi-head softmax attention whose only query is the class token a_0; no residual, no layer scale. The
 /// products are re-associated so that keys and values are never formed: the tokens are normalised once and
 /// read by all heads together (see cpu/class_attention.hpp); class_attention_textbook() is the same function
-/// step by step. Throws ShapeError when shapes do not fit, ArgumentError when heads does not divide E.
+/// step by step. Of bf16, CPUs compute in float, GPUs round what lies between two products. Throws ShapeError
+/// when shapes do not fit, ArgumentError when heads does not divide E.
 /// Source: Ryu et al., "Gramian attention heads are strong yet efficient vision learners", ICCV 2023; class
 /// attention: arXiv:2103.17239.
 template <Scalar T>
@@ -128,48 +170,17 @@ Tensor<T> class_attention(const Tensor<T>& tokens, const std::vector<Tensor<T>>&
                           const std::vector<ClassAttentionWeights<T>>& weights,
                           ClassAttentionOptions options) {
   const auto shape = detail::class_attention_shape("class_attention", tokens, queries, weights, options);
-  if constexpr (!std::same_as<T, accum_t<T>>) {
-    std::vector<Tensor<float>> wide_queries;
-    std::vector<ClassAttentionWeights<float>> wide_weights;
-    for (const auto& query : queries) wide_queries.push_back(cast<float>(query));
-    for (const auto& w : weights) wide_weights.push_back(detail::cast_weights(w));
-    return cast<T>(class_attention(cast<float>(tokens), wide_queries, wide_weights, options));
-  } else {
-    Tensor<T> y({shape.classifiers, shape.images, shape.channels}, tokens.device());
-    Tensor<T> kept(Shape{kernels::ClassAttentionKept(shape).size}, tokens.device());
-    std::vector<AnyTensor> inputs{tokens};
-    std::vector<const T*> query_values;
-    std::vector<Gradient<T>> dqueries;
-    for (const auto& query : queries) {
-      require_one_device("class_attention", {&tokens, &query});
-      inputs.push_back(query);
-      query_values.push_back(query.data());
-      dqueries.push_back(query.gradient());
+  return on(tokens.device(), [&](auto device) {
+    if constexpr (std::same_as<decltype(device), Cpu> && !std::same_as<T, accum_t<T>>) {
+      std::vector<Tensor<float>> wide_queries;
+      std::vector<ClassAttentionWeights<float>> wide_weights;
+      for (const auto& query : queries) wide_queries.push_back(cast<float>(query));
+      for (const auto& w : weights) wide_weights.push_back(detail::cast_weights(w));
+      return cast<T>(class_attention(cast<float>(tokens), wide_queries, wide_weights, options));
+    } else {
+      return detail::class_attention_on(device, shape, tokens, queries, weights);
     }
-    for (const auto& w : weights)
-      require_one_device("class_attention",
-                         {&tokens, &w.norm_weight, &w.norm_bias, &w.q_weight, &w.q_bias, &w.k_weight,
-                          &w.k_bias, &w.v_weight, &w.v_bias, &w.proj_weight, &w.proj_bias});
-    on(tokens.device(), [&](auto device) {
-      const auto pointers = detail::class_attention_pointers(weights);
-      kernels::class_attention(device, shape, tokens.data(), query_values.data(), pointers.data(),
-                               kept.data(), y.data());
-    });
-    for (const auto& w : weights)
-      for (const auto* x : {&w.norm_weight, &w.norm_bias, &w.q_weight, &w.q_bias, &w.k_weight, &w.k_bias,
-                            &w.v_weight, &w.v_bias, &w.proj_weight, &w.proj_bias})
-        inputs.push_back(*x);
-    return record("class_attention", y, inputs,
-                  [shape, weights, kept, dqueries, dx = tokens.gradient()](const Tensor<T>& dy) {
-                    const GradientSink<T> to_tokens = dx.sink();
-                    const auto sinks = detail::class_attention_sinks(dqueries, weights);
-                    on(dy.device(), [&](auto device) {
-                      const auto pointers = detail::class_attention_pointers(weights);
-                      kernels::class_attention_grad(device, shape, pointers.data(), kept.data(), dy.data(),
-                                                    to_tokens, sinks.data());
-                    });
-                  });
-  }
+  });
 }
 
 }  // namespace gram
