@@ -82,6 +82,7 @@
 #include "gram/nn/group_mix_block.hpp"
 #include "gram/nn/grouped_mlp.hpp"
 #include "gram/nn/init.hpp"
+#include "gram/nn/kept_mode.hpp"
 #include "gram/nn/layer_norm.hpp"
 #include "gram/nn/layer_scale.hpp"
 #include "gram/nn/linear.hpp"

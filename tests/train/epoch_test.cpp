@@ -109,6 +109,25 @@ TEST_CASE("evaluation uses running statistics, leaves them alone, and does not d
   CHECK(model.trunk.bn1.mode.training);
 }
 
+TEST_CASE("evaluation leaves a model in the mode it was in, also when it fails") {
+  GaCifar<float> model = small_network(3);
+  Loader<float> fits(make_textures({.classes = 4, .count = 4, .size = 32}));
+  Dataset gray = make_textures({.classes = 4, .count = 4, .size = 32});
+  gray.images = zeros<std::uint8_t>({4, 32, 32, 1});
+  Loader<float> fails(gray);
+  for (const auto& mode : {+[](GaCifar<float>& m) { train(m); }, +[](GaCifar<float>& m) { eval(m); },
+                           +[](GaCifar<float>& m) { fuse_for_inference(m); }}) {
+    mode(model);
+    const bool training = model.trunk.bn1.mode.training, fused = model.trunk.conv1.weight.fused;
+    evaluate(model, fits);
+    CHECK(model.trunk.bn1.mode.training == training);
+    CHECK(model.trunk.conv1.weight.fused == fused);
+    CHECK(test::error_of([&] { evaluate(model, fails); }).find("channels") != std::string::npos);
+    CHECK(model.trunk.bn1.mode.training == training);
+    CHECK(model.trunk.conv1.weight.fused == fused);
+  }
+}
+
 TEST_CASE("an epoch can be cut short") {
   GaCifar<float> model = small_network(4);
   Loader<float> loader(make_textures({.classes = 4, .count = 12, .size = 32}), shuffled(4));

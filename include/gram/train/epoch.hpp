@@ -3,7 +3,7 @@
 #pragma once
 #include "gram/data/loader.hpp"
 #include "gram/loss/cross_entropy.hpp"
-#include "gram/nn/module.hpp"
+#include "gram/nn/kept_mode.hpp"
 #include "gram/ops/cast.hpp"
 #include "gram/optim/clip.hpp"
 #include "gram/train/data_parallel.hpp"
@@ -81,11 +81,12 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
 
 /// Evaluates a model on its device, with running statistics and without dropout. The prediction is the argmax
 /// of the sum of the heads' logits, the loss the cross-entropy of that sum (the released code's validation).
-/// The model is left in training mode. With a communicator, whose processes read the shards of the data, it
-/// returns what all have seen.
+/// The model is left in the mode it was in, also by an exception. With a communicator, whose processes read
+/// the shards of the data, it returns what all have seen.
 template <Scalar T, class Model>
 Meter evaluate(Model& model, Loader<T>& loader, bool graphs = true, Communicator* communicator = nullptr) {
   const NoGrad off;
+  const KeptMode kept(model);
   eval(model);
   Meter meter;
   Repeat<T> repeat(device_of(model), graphs);
@@ -96,7 +97,6 @@ Meter evaluate(Model& model, Loader<T>& loader, bool graphs = true, Communicator
       for (std::size_t i = 1; i < logits.size(); ++i) sum = add(sum, logits[i]);
       meter.add(cross_entropy(sum, batch.labels), logits, batch.labels);
     });
-  train(model);
   if (communicator) meter.all_reduce(*communicator);
   return meter;
 }
