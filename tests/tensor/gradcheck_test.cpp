@@ -25,6 +25,7 @@ TEST_CASE("gradcheck accepts the right gradient and no other") {
   CHECK(gradcheck([](const auto& t) { return wrong_square(t, -1); }, x) > 1);
   CHECK(gradcheck([](const auto& t) { return wrong_square(t, 1.001); }, x) > 1e-4);
   CHECK(gradcheck([](const auto& t) { return wrong_square(t, NAN); }, x) == HUGE_VAL);
+  CHECK(gradcheck([](const auto& t) { return t + full<double>({4, 3}, NAN); }, x) == HUGE_VAL);
 }
 
 TEST_CASE("gradcheck sees a gradient that is missing") {

@@ -26,7 +26,7 @@ inline double weighted_sum(const std::vector<Tensor<double>>& outputs,
 /// Compares the gradients of f with central differences, in double: the largest |analytic - numeric| over all
 /// elements, divided by the largest |numeric| of the same input (or by 1e-3 where that is smaller). f takes
 /// the inputs as tensors and returns a tensor or a vector of tensors; its values near the inputs must be
-/// smooth. The inputs are not changed.
+/// smooth. Infinite where either is not a number. The inputs are not changed.
 ///     gradcheck([](const auto& x, const auto& w) { return linear(x, w, {}); }, randn<double>({4, 7}, 1),
 ///     ...) < 1e-6
 template <class F, class... Inputs>
@@ -55,7 +55,8 @@ double gradcheck(F&& f, const Inputs&... inputs) {
       x.data()[i] = before;
       const double numeric = (above - below) / (2 * step);
       const double analytic = x.grad().defined() ? x.grad().data()[i] : 0;
-      difference = std::isfinite(analytic) ? std::max(difference, std::abs(analytic - numeric)) : HUGE_VAL;
+      const double apart = std::abs(analytic - numeric);
+      difference = std::isfinite(apart) ? std::max(difference, apart) : HUGE_VAL;
       largest = std::max(largest, std::abs(numeric));
     }
     worst = std::max(worst, difference / largest);
