@@ -173,4 +173,14 @@ TEST_CASE("weights go to a file from the device, and come back to it") {
   CHECK(weights_of(other) == before);
 }
 
+TEST_CASE("layers that share a parameter share it on the device, too") {
+  GaVit<float> model = tiny_vit<float>();
+  const Index apart = parameter_count(model);
+  auto& heads = model.heads.gram->heads;
+  heads[1].fc.weight = heads[0].fc.weight;
+  move_to(model, Device::cuda());
+  CHECK(parameter_count(model) == apart - heads[0].fc.weight.size());
+  CHECK(heads[1].fc.weight.autograd() == heads[0].fc.weight.autograd());
+}
+
 }  // namespace

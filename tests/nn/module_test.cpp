@@ -79,6 +79,32 @@ TEST_CASE("train, eval, freeze and zero_grad reach every part") {
   CHECK(net.blocks[0].weight.requires_grad());
 }
 
+TEST_CASE("handles taken before see the gradient after a layer has rested, and after a move to where it is") {
+  Net net;
+  const Tensor<float> handle = net.stem.weight;
+  const auto reaches = [&] {
+    zero_grad(net);
+    backward(net.stem.weight, ones<float>({2, 3}));
+    return handle.grad().defined();
+  };
+  freeze(net);
+  CHECK_FALSE(handle.grad().defined());
+  freeze(net, false);
+  CHECK(reaches());
+  move_to(net, Device::cpu());
+  CHECK(reaches());
+}
+
+TEST_CASE("layers that share a parameter still do after a move, and it counts once") {
+  Net net;
+  const Index apart = parameter_count(net);
+  net.blocks[1].weight = net.blocks[0].weight;
+  CHECK(parameter_count(net) == apart - net.blocks[0].weight.size());
+  move_to(net, Device::cpu());
+  CHECK(net.blocks[1].weight.data() == net.blocks[0].weight.data());
+  CHECK(net.blocks[1].weight.autograd() == net.blocks[0].weight.autograd());
+}
+
 TEST_CASE("parameters keep name and place through assign and move_to") {
   Net net;
   name_parameters(net);

@@ -19,6 +19,13 @@ struct Net {
   Linear<T> head{{.in = 4, .out = 2, .bias = false}, rng};
 };
 
+struct NetAndLayer {
+  void visit(auto&& parts) { parts("net", net), parts("tied", tied); }
+
+  Net<float>& net;
+  Linear<float>& tied;
+};
+
 template <Scalar T>
 std::string listing(const ParameterList<T>& list) {
   std::string all;
@@ -39,6 +46,16 @@ TEST_CASE("what has one axis does not decay, what is frozen is not learned") {
     if (p.name.starts_with("head")) p.lr_factor = 10;
   });
   CHECK(listing(list) == "norm.weight 0, norm.bias 0, head.weight 10, ");
+}
+
+TEST_CASE("what two layers share is in the list once, under its first name") {
+  Net<float> net;
+  Linear<float> tied({.in = 4, .out = 2, .bias = false}, net.rng);
+  NetAndLayer both{net, tied};
+  CHECK(named_parameters<float>(both).size() == 6);
+  tied.weight = net.head.weight;
+  CHECK(listing(named_parameters<float>(both)) ==
+        "net.body.weight 1, net.body.bias 0, net.norm.weight 0, net.norm.bias 0, net.head.weight 1, ");
 }
 
 TEST_CASE("the parameters of a list are those of the network, of both types in bf16") {

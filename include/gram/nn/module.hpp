@@ -3,7 +3,9 @@
 // bias); }. Parts are parameters, buffers, modes, random sources, layers, and lists or optionals of layers.
 // Everything that is done to all parts of a network is written here, once.
 #pragma once
+#include <map>
 #include <optional>
+#include <set>
 #include <type_traits>
 #include <variant>
 #include <vector>
@@ -176,8 +178,10 @@ inline void forget_prepared_listed(const std::vector<NamedPart>& parts) {
 }
 inline Index count_listed(const std::vector<NamedPart>& parts) {
   Index count = 0;
+  std::set<const void*> seen;
   for_each_listed(parts, [&]<class Part>(const std::string&, Part& part) {
-    if constexpr (is_parameter<Part>) count += part.size();
+    if constexpr (is_parameter<Part>)
+      if (seen.insert(part.data()).second) count += part.size();
   });
   return count;
 }
@@ -190,9 +194,14 @@ inline Device device_listed(const std::vector<NamedPart>& parts) {
 }
 template <class List>  // a template, so that programs which move nothing do not compile it
 void move_listed(const List& parts, Device device) {
+  std::map<const void*, void*> moved;  // by where values were: layers that share a parameter still do
   for_each_listed(parts, [&]<class Part>(const std::string& name, Part& part) {
     if constexpr (is_parameter<Part>) {
-      part.assign(part.detach().to(device));
+      const auto [first, is_new] = moved.try_emplace(part.data(), &part);
+      if (is_new || part.size() == 0)
+        part.assign(part.detach().to(device));
+      else
+        static_cast<Tensor<typename Part::value_type>&>(part) = *static_cast<const Part*>(first->second);
     } else if constexpr (is_tensor<Part>) {
       part = Part(part.to(device));
       part.name = name;
@@ -249,7 +258,7 @@ void freeze(Model& model, bool frozen = true) {
   detail::freeze_listed(parts_of(model), frozen);
 }
 
-/// Number of learned values.
+/// Number of learned values; those that layers share count once.
 template <class Model>
 Index parameter_count(Model& model) {
   return detail::count_listed(parts_of(model));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,9 +50,9 @@ class ParameterList {
   std::vector<NamedParameter<accum_t<T>>> wide_;
 };
 
-/// The parameters of a model that require a gradient, under their full names. They are handles: take them
-/// after weights have been loaded, layers frozen and the model moved to its device. Throws ArgumentError for
-/// a model of another type than T.
+/// The parameters of a model that require a gradient, under their full names; one that several layers share
+/// is there once, under its first name. They are handles: take them after weights have been loaded, layers
+/// frozen and the model moved to its device. Throws ArgumentError for a model of another type than T.
 template <Scalar T, class Model>
 ParameterList<T> named_parameters(Model& model) {
   ParameterList<T> list;
@@ -67,8 +68,10 @@ ParameterList<T> named_parameters(Model& model) {
           }
         },
         named.part);
+  std::set<const void*> seen;
   for_each_parameter(parts, [&]<Scalar P>(const std::string& name, const Parameter<P>& parameter) {
-    if (parameter.requires_grad()) list.add(NamedParameter<P>{name, parameter});
+    if (parameter.requires_grad() && seen.insert(parameter.autograd().get()).second)
+      list.add(NamedParameter<P>{name, parameter});
   });
   return list;
 }
