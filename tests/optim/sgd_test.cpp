@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gram/optim/sgd.hpp"
 
+#include "gram/nn/linear.hpp"
+#include "gram/ops/arithmetic.hpp"
 #include "isa_and_threads.hpp"
 #include "quadratic.hpp"
 
@@ -114,4 +116,44 @@ TEST_CASE("Sgd says what does not fit") {
         "Sgd: lr is -1, momentum 0, weight_decay 0, but none may be negative");
   CHECK(test::error_of([] { Sgd<float>({}, {.nesterov = true}); }) ==
         "Sgd: nesterov is set, but momentum is 0 and dampening 0; it needs momentum and no dampening");
+  CHECK(test::error_of([] { Sgd<float>({}, {.dampening = NAN}); }) ==
+        "Sgd: dampening is nan; it must be between 0 and 1");
+  CHECK(test::error_of([] { Sgd<float>({}, {}).set_lr(-1); }) ==
+        "Optimizer: lr is -1; a number from 0 is needed");
+}
+
+TEST_CASE("a step without any gradient is an error, one without parameters is not") {
+  const test::Quadratic<float> network;
+  Sgd<float> optimizer(network.parameters(), {.lr = 0.1});
+  CHECK(test::error_of([&] { optimizer.step(); }) ==
+        "Optimizer: none of the 2 parameters has a gradient; run backward() before the step, and make the "
+        "optimiser after the model was moved");
+  Sgd<float> none(std::vector<NamedParameter<float>>{}, {.lr = 0.1});
+  none.step();
+}
+
+TEST_CASE("a graph is not walked with parameters that a step has changed since") {
+  const Tensor<float> w = ones<float>({2}).set_requires_grad();
+  Sgd<float> optimizer(std::vector<NamedParameter<float>>{{"w", w}}, {.lr = 0.1});
+  const Tensor<float> y = mul(w, w);
+  backward(y, ones<float>({2}), {.retain_graph = true});
+  optimizer.step();
+  CHECK(test::error_of([&] { backward(y, ones<float>({2})); }) ==
+        "backward: mul was computed with parameters that an optimiser has changed since; compute it again");
+}
+
+TEST_CASE("what was prepared for inference is made anew after a step") {
+  Rng rng(1);
+  Linear<float> layer({.in = 3, .out = 4}, rng);
+  const auto x = randn<float>({2, 3}, 1);
+  Sgd<float> optimizer(named_parameters<float>(layer), {.lr = 0.5});
+  fuse_for_inference(layer);
+  const auto inferred = [&] {
+    const NoGrad off;
+    return layer(x);
+  };
+  inferred();
+  backward(layer(x), ones<float>({2, 4}));
+  optimizer.step();
+  CHECK(test::close(inferred(), linear(x, layer.weight, layer.bias).detach(), 1e-6));
 }

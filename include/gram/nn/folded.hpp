@@ -27,13 +27,15 @@ template <Scalar T, class Norm>
 Conv2dInference<T>& prepared_conv2d(const Parameter<T>& weight, const Tensor<T>& kernel,
                                     const Tensor<T>& bias, const Conv2dOptions& options, const Norm* norm) {
   auto* kept = static_cast<detail::PreparedConv2d<T>*>(weight.prepared.get());
-  if (!kept || kept->has_norm != (norm != nullptr)) {
+  const std::uint64_t updates = weight.requires_grad() ? weight.autograd()->updates : 0;
+  if (!kept || kept->has_norm != (norm != nullptr) || kept->updates != updates) {
     Tensor<accum_t<T>> scale, shift;
     if constexpr (!std::is_void_v<Norm>)
       if (norm) std::tie(scale, shift) = norm->scale_and_shift();
     auto made = std::make_shared<detail::PreparedConv2d<T>>(
         Conv2dInference<T>(kernel, bias, options, scale, shift), norm != nullptr);
     kept = made.get();
+    kept->updates = updates;
     weight.prepared = std::move(made);
   }
   return kept->compute;

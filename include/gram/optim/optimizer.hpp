@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <cmath>
 #include <optional>
 #include <span>
 
@@ -28,7 +29,12 @@ class Optimizer {
  public:
   const ParameterList<T>& parameters() const { return parameters_; }
   double lr() const { return lr_; }
-  void set_lr(double lr) { lr_ = lr; }
+  /// Throws ArgumentError unless it is a number from 0.
+  void set_lr(double lr) {
+    require<ArgumentError>(lr >= 0 && std::isfinite(lr), "Optimizer: lr is ", lr,
+                           "; a number from 0 is needed");
+    lr_ = lr;
+  }
   /// Drops the gradients of all parameters.
   void zero_grad() const {
     parameters_.for_each([](const auto& p) { p.value.zero_grad(); });
@@ -75,10 +81,10 @@ class Optimizer {
     });
   }
 
-  /// Updates every parameter that has a gradient. Steps are counted first: numbers(parameter, t) are those of
-  /// its step t; update(device, items) does the work for all parameters of one type together. While a CUDA
-  /// graph is captured nothing is counted, but every replay counts and takes its own numbers, so that the
-  /// optimiser must stay where it is.
+  /// Updates every parameter that has a gradient; throws Error when none has. Steps are counted first:
+  /// numbers(parameter, t) are those of its step t; update(device, items) does the work for all parameters of
+  /// one type together. While a CUDA graph is captured nothing is counted, but every replay counts and takes
+  /// its own numbers, so that the optimiser must stay where it is.
   template <template <class> class Step, class Numbers, class Update>
   void update_all(const Numbers& numbers, const Update& update) {
     std::vector<kernels::OptimizerItem<T, Step<Wide>>> items;
@@ -90,6 +96,7 @@ class Optimizer {
       const Tensor<P> gradient = p.value.grad();
       if (!gradient.defined()) return;
       where = p.value.device();
+      ++p.value.autograd()->updates;
       kernels::OptimizerItem<P, Step<Wide>> item{
           p.value.data(), slot.values.data(), gradient.data(), {}, p.value.size(), {}, nullptr};
       for (std::size_t i = 0; i < slot.state.size(); ++i) item.state[i] = slot.state[i].data();
@@ -105,6 +112,10 @@ class Optimizer {
       else
         wide_items.push_back(item);
     });
+    require<Error>(!items.empty() || !wide_items.empty() || parameters_.size() == 0,
+                   "Optimizer: none of the ", parameters_.size(),
+                   " parameters has a gradient; run backward() before the step, and make the optimiser after "
+                   "the model was moved");
     on(where, [&](auto device) {
       update(device, std::span<const kernels::OptimizerItem<T, Step<Wide>>>(items));
       update(device, std::span<const kernels::OptimizerItem<Wide, Step<Wide>>>(wide_items));

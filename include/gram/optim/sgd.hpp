@@ -41,6 +41,8 @@ class Sgd : public Optimizer<T> {
     require<ArgumentError>(o.lr >= 0 && o.momentum >= 0 && o.weight_decay >= 0, "Sgd: lr is ", o.lr,
                            ", momentum ", o.momentum, ", weight_decay ", o.weight_decay,
                            ", but none may be negative");
+    require<ArgumentError>(o.dampening >= 0 && o.dampening <= 1, "Sgd: dampening is ", o.dampening,
+                           "; it must be between 0 and 1");
     require<ArgumentError>(!o.nesterov || (o.momentum > 0 && o.dampening == 0),
                            "Sgd: nesterov is set, but momentum is ", o.momentum, " and dampening ",
                            o.dampening, "; it needs momentum and no dampening");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -33,6 +34,7 @@ struct Autograd {
   std::shared_ptr<Storage> gradient;  ///< null until something flows in
   std::shared_ptr<Node> node;         ///< null for leaves
   LeafObserver* observer = nullptr;   ///< of a leaf
+  std::uint64_t updates = 0;          ///< of a leaf's values by optimisers
 };
 
 using AutogradList = std::vector<std::shared_ptr<Autograd>>;
@@ -40,7 +42,7 @@ using AutogradList = std::vector<std::shared_ptr<Autograd>>;
 /// One recorded operation.
 struct Node {
   Node(const char* operation, AutogradList operands)
-      : name(operation), inputs(std::move(operands)), order(next_order()) {
+      : name(operation), inputs(std::move(operands)), order(next_order()), updates(updates_now()) {
     for (const auto& input : inputs)
       if (input->observer) input->observer->uses.fetch_add(1, std::memory_order_relaxed);
   }
@@ -50,6 +52,9 @@ struct Node {
 
   /// Adds to the gradients of the inputs, given the gradient of the output.
   virtual void backward(std::shared_ptr<Storage> gradient) = 0;
+  /// Whether an optimiser has changed an input since: what the backward step captured may be other values
+  /// now.
+  bool outdated() const { return updates != updates_now(); }
   /// Frees what the backward step captured; backward may not run again.
   virtual void release() = 0;
   /// Ends the use of the inputs; observers of leaves are told when this was the last one.
@@ -63,9 +68,15 @@ struct Node {
   AutogradList inputs;
   std::uint64_t order;  ///< later operations have larger numbers, so descending order is a valid order of the
                         ///< backward walk
+  std::uint64_t updates;  ///< of all inputs together, when this was recorded
   bool released = false;
 
  private:
+  std::uint64_t updates_now() const {
+    std::uint64_t sum = 0;
+    for (const auto& input : inputs) sum += input->updates;
+    return sum;
+  }
   static std::uint64_t next_order() {
     static std::atomic<std::uint64_t> counter = 0;
     return counter++;

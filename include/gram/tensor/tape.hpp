@@ -73,6 +73,8 @@ inline void walk(const AutogradList& roots, bool retain_graph) {
     auto gradient = std::exchange(result->gradient, nullptr);
     require<Error>(!node.released, "backward: the graph of ", node.name,
                    " was freed by an earlier backward; pass {.retain_graph = true} there");
+    require<Error>(!node.outdated(), "backward: ", node.name,
+                   " was computed with parameters that an optimiser has changed since; compute it again");
     node.backward(std::move(gradient));
     for (const auto& operand : node.inputs) add(operand);
     if (retain_graph) continue;
@@ -157,9 +159,9 @@ struct Root {
 
 /// Adds d(sum over roots of <y, dy>)/dx to the gradient of every leaf x the roots depend on. Throws
 /// ShapeError when a dy does not have the shape of its y, DeviceError when it is elsewhere, ArgumentError
-/// when it is undefined, Error when a y was not computed from anything that needs a gradient, or when an
-/// earlier walk has freed the graph. A walk that ends in an error leaves leaves with what they have got until
-/// then.
+/// when it is undefined, Error when a y was not computed from anything that needs a gradient, when an earlier
+/// walk has freed the graph, or when an optimiser has changed parameters that it was computed with. A walk
+/// that ends in an error leaves leaves with what they have got until then.
 template <Scalar T>
 void backward(const std::vector<Root<T>>& roots, BackwardOptions options = {}) {
   detail::AutogradList starts;
