@@ -50,6 +50,9 @@ TEST_CASE("counting covers every parameter once and leaves the mode of the model
   }
   CHECK(listed == count.parameters);
   CHECK(gamma);
+  CHECK_THROWS(count_operations<float>(heads, {1, 4, 4, 15}));
+  CHECK_FALSE(heads.heads[0].gram_contraction.norm.mode.training);
+  CHECK(heads.heads[1].gram_contraction.norm.mode.training);
 }
 
 TEST_CASE("a convolution counts as its formula, and as executed in the form that it takes") {

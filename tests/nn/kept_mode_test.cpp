@@ -8,7 +8,7 @@ using namespace gram;
 
 namespace {
 
-struct Net {
+struct TwoLayers {
   void visit(auto&& parts) { parts("conv", conv), parts("first", first), parts("second", second); }
   Rng rng{1};
   Conv2d<float> conv{{.in = 2, .out = 3, .kernel = 3}, rng};
@@ -18,7 +18,7 @@ struct Net {
 }  // namespace
 
 TEST_CASE("a model is put back into the mode of each of its layers, also by an exception") {
-  Net net;
+  TwoLayers net;
   net.second.training = false;  // a part that stays as it was trained before
   for (const bool fails : {false, true}) {
     CAPTURE(fails);
@@ -35,7 +35,7 @@ TEST_CASE("a model is put back into the mode of each of its layers, also by an e
 }
 
 TEST_CASE("weights that were fused are fused again, and what was made of them before is not believed") {
-  Net net;
+  TwoLayers net;
   const Tensor<float> x = ones<float>({1, 4, 4, 2});
   const NoGrad off;
   fuse_for_inference(net);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <set>
 
-#include "gram/nn/module.hpp"
+#include "gram/nn/kept_mode.hpp"
 #include "gram/nn/trace.hpp"
 #include "gram/tensor/create.hpp"
 #include "gram/tensor/tape.hpp"
@@ -24,26 +24,18 @@ struct OperationCount {
 };
 
 /// Runs the model once, in evaluation, on zeros of this shape (N, H, W, C) and writes down what its layers
-/// do.
+/// do. The model is left in the mode it was in.
 template <Scalar T, class Model>
 OperationCount count_operations(Model& model, const Shape& input) {
-  std::vector<bool> modes;
-  const auto each_mode = [&](auto&& f) {
-    for_each_part(model, [&]<class Part>(const std::string&, Part& part) {
-      if constexpr (std::is_same_v<Part, Mode>) f(part);
-    });
-  };
-  each_mode([&](const Mode& mode) { modes.push_back(mode.training); });
-  eval(model);
   OperationCount count;
   {
+    const KeptMode kept(model);
+    eval(model);
     const NoGrad off;
     CallLog log;
     model(zeros<T>(input));
     count.layers = log.calls();
   }
-  std::size_t next = 0;
-  each_mode([&](Mode& mode) { mode.training = modes[next++]; });
 
   std::set<std::string> seen;
   for (const LayerCall& call : count.layers) {
@@ -53,7 +45,9 @@ OperationCount count_operations(Model& model, const Shape& input) {
     count.matmuls += call.matmuls;
     count.executed += call.executed;
   }
+  std::set<const void*> shared;
   for_each_parameter(model, [&](const std::string& name, const auto& parameter) {
+    if (!shared.insert(parameter.data()).second) return;
     count.parameters += parameter.size();
     const std::string layer = layer_path(name);
     if (layer.empty() || !seen.contains(layer))
