@@ -33,6 +33,12 @@ TEST_CASE("values of another device are not read by accident") {
         "Tensor::span: the tensor is on cuda:0; copy it with to(Device::cpu())");
   CHECK(test::error_of([&] { (void)x.at({0}); }) ==
         "Tensor::at: the tensor is on cuda:0; copy it with to(Device::cpu())");
+  const auto map = ones<float>({1, 2, 2, 3}, Device::cuda());
+  CHECK(test::error_of([&] { (void)channels_last(map); }) ==
+        "Tensor::span: the tensor is on cuda:0; copy it with to(Device::cpu())");
+  CHECK(test::error_of([&] {
+          SideBySide<float>({1, 2, 2, 6}).add(map);
+        }) == "SideBySide: tensors are on cpu and on cuda:0; one device is needed");
   CHECK(test::error_of([] { (void)Device::cuda(99); }).starts_with("Device::cuda(99): "));
 }
 

@@ -69,4 +69,10 @@ TEST_CASE("norms name their parts as PyTorch does and say where they stand") {
         "BatchNorm2d: 0 channels; at least one is needed");
   CHECK(test::error_of([] { LayerNorm<float>({.channels = -2}); }) ==
         "LayerNorm: -2 channels; at least one is needed");
+  CHECK(
+      test::error_of([] { BatchNorm2d<float>({.channels = 1, .epsilon = -1}); }) ==
+      "BatchNorm2d: epsilon is -1 and momentum 0.1; epsilon must not be negative, momentum must be between 0 "
+      "and 1");
+  CHECK(test::error_of([] { LayerNorm<float>({.channels = 1, .epsilon = -1}); }) ==
+        "LayerNorm: epsilon is -1; it must not be negative");
 }

@@ -279,6 +279,10 @@ TEST_CASE("conv2d says what does not fit") {
         "conv2d: stride is (0, 1); it must be positive");
   CHECK(error({2, 5, 5, 6}, {4, 3, 3, 6}, {}, {.padding = -1}) ==
         "conv2d: padding is (-1, -1); it must not be negative");
+  CHECK(
+      error({2, 5, 5, 6}, {4, 3, 3, 6}, {}, {.padding = Index{1} << 62U}) ==
+      "conv2d: stride (1, 1), dilation (1, 1) or padding (4611686018427387904, 4611686018427387904) is above "
+      "2147483648");
   CHECK(error({2, 5, 5, 6}, {4, 3, 3, 6}, {}, {.dilation = 0}) ==
         "conv2d: dilation is (0, 0); it must be positive");
   CHECK(error({2, 5, 5, 6}, {4, 3, 3, 6}, {}, {.groups = 0}) == "conv2d: groups is 0; it must be positive");

@@ -20,22 +20,23 @@ void swap_inner(const T* x, T* y, Index n, Index rows, Index columns) {
 
 }  // namespace detail
 
-/// (N, C, H, W) -> (N, H, W, C); also the weights of a convolution, (O, I, Kh, Kw) -> (O, Kh, Kw, I). Off the
-/// tape.
+/// (N, C, H, W) -> (N, H, W, C); also the weights of a convolution, (O, I, Kh, Kw) -> (O, Kh, Kw, I). On
+/// the CPU, off the tape.
 template <Element T>
 Tensor<T> channels_last(const Tensor<T>& x) {
   require(x.rank() == 4, "channels_last: shape ", x.shape(), "; (N, C, H, W) is needed");
   Tensor<T> y({x.dim(0), x.dim(2), x.dim(3), x.dim(1)});
-  if (x.size()) detail::swap_inner(x.data(), y.data(), x.dim(0), x.dim(1), x.dim(2) * x.dim(3));
+  if (x.size()) detail::swap_inner<T>(x.span().data(), y.data(), x.dim(0), x.dim(1), x.dim(2) * x.dim(3));
   return y;
 }
 
-/// (N, H, W, C) -> (N, C, H, W); also (O, Kh, Kw, I) -> (O, I, Kh, Kw). Off the tape.
+/// (N, H, W, C) -> (N, C, H, W); also (O, Kh, Kw, I) -> (O, I, Kh, Kw). On the CPU, off the
+/// tape.
 template <Element T>
 Tensor<T> channels_first(const Tensor<T>& x) {
   require(x.rank() == 4, "channels_first: shape ", x.shape(), "; (N, H, W, C) is needed");
   Tensor<T> y({x.dim(0), x.dim(3), x.dim(1), x.dim(2)});
-  if (x.size()) detail::swap_inner(x.data(), y.data(), x.dim(0), x.dim(1) * x.dim(2), x.dim(3));
+  if (x.size()) detail::swap_inner<T>(x.span().data(), y.data(), x.dim(0), x.dim(1) * x.dim(2), x.dim(3));
   return y;
 }
 

@@ -34,6 +34,9 @@ struct BatchNorm2d {
 
   explicit BatchNorm2d(const Options& o) : epsilon(o.epsilon), momentum(o.momentum) {
     require<ArgumentError>(o.channels > 0, "BatchNorm2d: ", o.channels, " channels; at least one is needed");
+    require<ArgumentError>(o.epsilon >= 0 && o.momentum >= 0 && o.momentum <= 1, "BatchNorm2d: epsilon is ",
+                           o.epsilon, " and momentum ", o.momentum,
+                           "; epsilon must not be negative, momentum must be between 0 and 1");
     const Shape shape{o.channels};
     weight = Parameter<accum_t<T>>(full(shape, static_cast<accum_t<T>>(o.weight)));
     bias = Parameter<accum_t<T>>(zeros<accum_t<T>>(shape));

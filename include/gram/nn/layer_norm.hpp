@@ -17,6 +17,7 @@ struct LayerNorm {
 
   explicit LayerNorm(const Options& o) : epsilon(o.epsilon) {
     require<ArgumentError>(o.channels > 0, "LayerNorm: ", o.channels, " channels; at least one is needed");
+    require<ArgumentError>(o.epsilon >= 0, "LayerNorm: epsilon is ", o.epsilon, "; it must not be negative");
     weight = Parameter<accum_t<T>>(ones<accum_t<T>>({o.channels}));
     bias = Parameter<accum_t<T>>(zeros<accum_t<T>>({o.channels}));
   }

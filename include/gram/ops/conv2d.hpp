@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <type_traits>
 
 #include "gram/cpu/conv2d.hpp"
@@ -29,6 +30,10 @@ inline Conv2dShape conv2d_shape(const AnyTensor& x, const AnyTensor& weight, con
                          "; it must be positive");
   require<ArgumentError>(o.padding.h >= 0 && o.padding.w >= 0, "conv2d: padding is ", o.padding,
                          "; it must not be negative");
+  constexpr Index most = Index{1} << 31U;  // sums of sizes stay far from the end of Index
+  require<ArgumentError>(
+      std::max({o.stride.h, o.stride.w, o.dilation.h, o.dilation.w, o.padding.h, o.padding.w}) <= most,
+      "conv2d: stride ", o.stride, ", dilation ", o.dilation, " or padding ", o.padding, " is above ", most);
   require<ArgumentError>(o.groups >= 1, "conv2d: groups is ", o.groups, "; it must be positive");
   const Conv2dShape s{.n = x.dim(0),
                       .h = x.dim(1),

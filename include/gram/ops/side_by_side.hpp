@@ -22,12 +22,14 @@ class SideBySide {
     if (device == Device::cpu()) all_ = Tensor<T>(shape);
   }
 
-  /// Puts x (N, h, w, c) behind the channels that are there. Throws ShapeError when it does not fit.
+  /// Puts x (N, h, w, c) behind the channels that are there. Throws ShapeError when it does not fit,
+  /// DeviceError when it is elsewhere.
   void add(const Tensor<T>& x) {
     require(x.rank() == 4 && x.dim(0) == shape_[0] && x.dim(1) > 0 && x.dim(2) > 0 &&
                 filled_ + x.dim(3) <= shape_[3],
             "SideBySide: x has shape ", x.shape(), ", but it goes to channels from ", filled_, " of ",
             shape_);
+    require_one_device("SideBySide", {&all_, &x});
     const bool larger = x.dim(1) >= shape_[1] && x.dim(2) >= shape_[2];
     if (all_.defined()) {
       all_ = written(x, larger ? ResampleAxis::Kind::adaptive : ResampleAxis::Kind::bilinear);
