@@ -26,6 +26,10 @@ static const bool filled_in = (@GRAM_FILL_IN@, true);
 endforeach()
 add_library(gram_cuda OBJECT ${cuda_sources})
 add_library(gram::cuda ALIAS gram_cuda)
+# The level of a build type goes: it is for host code alone, of which nvcc has little here, and nvcc warns of two.
+foreach(config RELEASE RELWITHDEBINFO MINSIZEREL)
+  string(REGEX REPLACE "-O[0-9s]" "" CMAKE_CUDA_FLAGS_${config} "${CMAKE_CUDA_FLAGS_${config}}")
+endforeach()
 # CMake 3.25 does not know what C++20 is called by nvcc 13.
 target_compile_options(gram_cuda PRIVATE -std=c++20 -O1 --split-compile=0 --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra)
 target_link_libraries(gram_cuda PUBLIC gram CUDNN::cudnn CUDA::cublasLt CUDA::cudart_static)

@@ -150,12 +150,15 @@ TEST_CASE("set_plan_cache() chooses the file of the program") {
 
 TEST_CASE("the way with the smallest median is the fastest") {
   const std::vector<std::vector<float>> times{{}, {5, 1, 9}, {2, 3, 30}, {3, 3, 3}, {}};
-  CHECK(cuda::fastest(5, [&](std::size_t i, int) { return times[i]; }) == 2);
-  CHECK(cuda::fastest(2, [&](std::size_t i, int) { return times[i]; }) == 1);
-  CHECK(cuda::fastest(1, [&](std::size_t i, int) { return times[i]; }) == 0);
-  int runs = 0;
-  cuda::fastest(3, [&](std::size_t, int each) { return runs += each, std::vector<float>(5); });
-  CHECK(runs == 15);
+  CHECK(cuda::fastest(5, [&](std::size_t i, int) { return times[i]; }) == std::size_t{2});
+  CHECK(cuda::fastest(2, [&](std::size_t i, int) { return times[i]; }) == std::size_t{1});
+  CHECK_FALSE(cuda::fastest(1, [&](std::size_t i, int) { return times[i]; }));
+  std::string order;
+  cuda::fastest(3, [&](std::size_t i, int each) {
+    order += text(i, " ", each, ", ");
+    return std::vector<float>(i == 1 ? 0 : 5);
+  });
+  CHECK(order == "0 3, 1 3, 2 3, 0 3, 2 3, ");
 }
 
 }  // namespace

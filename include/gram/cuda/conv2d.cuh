@@ -50,7 +50,17 @@ void conv2d_grad_input(Cuda device, const Conv2dShape& s, const T* weight, const
 template <class T>
 void conv2d_grad_weight(Cuda device, const Conv2dShape& s, const T* x, const T* dy, T* dw, bool add) {
   if (is_depthwise(s)) return depthwise_conv2d_grad_weight(device, s, x, dy, dw, add);
-  if (is_product(s) && !is_empty(s)) return pointwise_conv2d_grad_weight(device, s, x, dy, dw, add);
+  if (is_product(s) && !is_empty(s)) {
+    const auto by_product = [&] { return pointwise_conv2d_grad_weight(device, s, x, dy, dw, false), true; };
+    const auto by_cudnn = [&] { return cudnn_conv2d_grad_weight(device, s, x, dy, dw, false); };
+    // Long sums for few results: it depends on how a library cuts them.
+    const PlanKey key{"conv2d_grad_weight by cuDNN",
+                      {static_cast<Index>(sizeof(T)), s.n * s.h * s.w, s.c, s.o, tf32()}};
+    if (!add && !std::is_same_v<T, double> && first_is_faster(device, key, by_cudnn, by_product) &&
+        by_cudnn())
+      return;
+    return pointwise_conv2d_grad_weight(device, s, x, dy, dw, add);
+  }
   if (uses_blocks<T>(s)) {
     const Conv2dShape b = block_shape(s);
     ImageBlocks<T> blocks(device, s, x);

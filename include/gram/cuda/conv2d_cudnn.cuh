@@ -5,6 +5,7 @@
 #include "gram/cuda/conv2d_geometry.cuh"
 #include "gram/cuda/conv2d_graph.cuh"
 #include "gram/cuda/copy.cuh"
+#include "gram/cuda/gemm.cuh"
 #include "gram/cuda/plan_cache.cuh"
 
 namespace gram::cuda {
@@ -25,31 +26,47 @@ PlanKey conv_key(std::string_view operation, const Conv2dShape& s, Index epilogu
            s.padding.w, s.dilation.h, s.dilation.w, s.groups, epilogue, may_round<T>()}};
 }
 
-/// What is left of an epilogue when the sums are in y.
-template <class T>
-__global__ void conv_finish_kernel(Conv2dEpilogue<T> epilogue, T* y, Index n, Index channels) {
-  for (Index i = first_item(); i < n; i += item_step())
-    y[i] = finished(epilogue, wide(y[i]), i, i % channels);
-}
-
 template <class T>
 bool cudnn_conv2d(Cuda device, const Conv2dShape& s, const T* x, const T* weight,
                   const Conv2dEpilogue<T>& epilogue, T* y) {
   if (std::is_same_v<T, double> || !are_aligned(x, weight, y, epilogue.bias, epilogue.residual)) return false;
+  const auto parts_of = [](bool bias, bool residual, bool relu) {
+    return Index{bias} + 2 * Index{residual} + 4 * Index{relu};
+  };
   const auto run = [&](bool bias, bool residual, bool relu) {
     std::vector<void*> pointers{operand(x), operand(weight), y};
     if (bias) pointers.push_back(operand(epilogue.bias));
     if (residual) pointers.push_back(operand(epilogue.residual));
-    const Index parts = Index{bias} + 2 * Index{residual} + 4 * Index{relu};
     const auto make_graph = [&] { return conv2d_graph<T>(s, bias, residual, relu); };
-    return run_plan(device, conv_key<T>("conv2d", s, parts), may_round<T>(), make_graph, pointers);
+    return run_plan(device, conv_key<T>("conv2d", s, parts_of(bias, residual, relu)), may_round<T>(),
+                    make_graph, pointers);
   };
-  const bool plain = !epilogue.bias && !epilogue.residual && !epilogue.relu && !epilogue.gelu;
-  if (!epilogue.gelu && run(epilogue.bias, epilogue.residual, epilogue.relu)) return true;
-  if (plain || !run(false, false, false)) return false;
-  launch(device, conv_finish_kernel<T>, grid_blocks(s.y_size()), block_threads, 0, epilogue, y, s.y_size(),
-         s.o);
-  return true;
+  const auto in_one = [&] { return run(epilogue.bias, epilogue.residual, epilogue.relu); };
+  if (!epilogue.bias && !epilogue.residual && !epilogue.relu && !epilogue.gelu) return in_one();
+  const auto in_two = [&] {
+    if (!run(false, false, false)) return false;
+    const GemmShape pixels{s.n * s.out_h() * s.out_w(), s.o, 0};
+    finish(device, GemmArguments<T, T>{pixels,
+                                       one_product,
+                                       nullptr,
+                                       nullptr,
+                                       y,
+                                       0,
+                                       0,
+                                       s.o,
+                                       false,
+                                       false,
+                                       {.bias = epilogue.bias,
+                                        .relu = epilogue.relu,
+                                        .residual = epilogue.residual,
+                                        .gelu = epilogue.gelu}});
+    return true;
+  };
+  // cuDNN fuses the most by older kernels, which may lose more than a pass over y takes.
+  const PlanKey key =
+      conv_key<T>("conv2d and a pass", s, parts_of(epilogue.bias, epilogue.residual, epilogue.relu));
+  if (epilogue.gelu || first_is_faster(device, key, in_two, in_one)) return in_two();
+  return in_one() || in_two();
 }
 
 /// The result of f(memory): written to `to`, or made aside and added to it.

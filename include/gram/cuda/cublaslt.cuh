@@ -204,7 +204,7 @@ class CublasLt {
                  cublasLtGetStatusString(status));
   }
 
-  /// The candidate that takes the least time, the second of two runs. Results go to memory of their own.
+  /// The candidate that takes the least time; `count` when none runs. Results go to memory of their own.
   int fastest_of(const LtPlan& plan, const LtProblem& p, const LtOperands& operands,
                  const cublasLtMatmulHeuristicResult_t* results, int count) {
     const Index elements = (p.count - 1) * p.stride_c + (p.m - 1) * p.ldc + p.n;
@@ -218,7 +218,8 @@ class CublasLt {
       };
       return device_times(device_, run, runs);
     };
-    return static_cast<int>(fastest(static_cast<std::size_t>(count), times_of, 1));
+    const auto all = static_cast<std::size_t>(count);
+    return static_cast<int>(fastest(all, times_of).value_or(all));
   }
 
   cublasStatus_t start(const LtPlan& plan, const LtProblem& p, const LtOperands& operands, void* d,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The plan of every problem that was met on a device. When a problem is new, cuDNN's first proposals are
-// timed on the operands at hand, as many as set_product_tuning() says, and the file of plans is asked before.
+// tried and timed on the operands at hand, as many as set_product_tuning() says, and the file of plans is
+// asked before.
 #pragma once
 #include <array>
 #include <compare>
+#include <optional>
 
 #include "gram/cuda/context.cuh"
 #include "gram/cuda/cudnn_plan.cuh"
@@ -84,7 +86,7 @@ class PlanCache {
       if (gemm_settings.candidates < 2 || capturing(device_)) return false;
       faster = fastest(2, [&](std::size_t way, int runs) {
                  return way == 0 ? times(first, runs) : times(second, runs);
-               }) == 0;
+               }) == std::size_t{0};
       plan_file().keep(name, {.engine = faster ? 0 : 1, .knobs = {}});
     }
     return faster_[key] = faster;
@@ -106,21 +108,34 @@ class PlanCache {
                                     const std::vector<void*>& pointers) {
     const PlanTarget target{.handle = handle_};
     const std::string name = problem(key);
+    const auto times_of = [&](const CudnnPlan& plan, int runs) {
+      return times([&] { return run(plan, pointers), true; }, runs);
+    };
     if (const PlanChoice* const known = plan_file().find(name)) try {
-        return std::make_unique<CudnnPlan>(plan_of(config_of(*known, graph.finish(), target), graph, target));
+        CudnnPlan plan = plan_of(config_of(*known, graph.finish(), target), graph, target);
+        if (capturing(device_) || !times_of(plan, 1).empty())
+          return std::make_unique<CudnnPlan>(std::move(plan));
       } catch (const DeviceError&) {  // written by another build of cuDNN: chosen anew
       }
-    const int wanted = capturing(device_) ? 1 : gemm_settings.candidates;
-    auto plans = make_plans(graph, target, {.rounding = rounding}, static_cast<std::size_t>(wanted));
-    if (plans.empty()) return nullptr;
-    std::size_t best = 0;
-    if (plans.size() > 1) {
-      best = fastest(plans.size(), [&](std::size_t i, int runs) {
-        return times([&] { return run(plans[i], pointers), true; }, runs);
-      });
-      plan_file().keep(name, plans[best].choice);
+    // What can be made may still refuse to run: outside of captures each is tried before it is believed.
+    const auto wanted = static_cast<std::size_t>(capturing(device_) ? 1 : gemm_settings.candidates);
+    std::optional<std::size_t> best = 0;
+    auto plans = make_plans(graph, target, {.rounding = rounding}, wanted);
+    const auto choose_runnable = [&] {
+      const int runs = plans.size() > 1 ? 3 : 1;
+      best = fastest(
+          plans.size(), [&](std::size_t i, int each) { return times_of(plans[i], each); }, runs);
+    };
+    if (!capturing(device_)) {
+      choose_runnable();
+      if (!best && plans.size() == wanted) {
+        plans = make_plans(graph, target, {.rounding = rounding}, wanted + 8);
+        choose_runnable();
+      }
     }
-    return std::make_unique<CudnnPlan>(std::move(plans[best]));
+    if (!best || plans.empty()) return nullptr;
+    if (wanted > 1) plan_file().keep(name, plans[*best].choice);
+    return std::make_unique<CudnnPlan>(std::move(plans[*best]));
   }
 
   /// A problem as the file of plans calls it.
@@ -128,12 +143,14 @@ class PlanCache {
     return plan_problem(static_cast<Index>(cudnnGetVersion()), name_, key.to_text());
   }
 
-  /// Milliseconds of some runs; none when the work cannot be done.
+  /// Milliseconds of some runs; none when the work cannot be done. Throws when the device is of no use after
+  /// it.
   template <class F>
   std::vector<float> times(const F& start, int runs) const {
     try {
       return device_times(device_, start, runs);
     } catch (const Error&) {
+      check(cudaStreamSynchronize(stream(device_)), "after a plan of cuDNN failed");
       return {};
     }
   }
