@@ -110,13 +110,14 @@ class Heads(nn.Module):
         self.gram_embedding = nn.ModuleList(nn.Sequential(conv(k, c, groups=eg, bias=True), nn.BatchNorm2d(c)) for _ in range(heads))
         self.ga = nn.ModuleList(LayerScaleBlock(c, e, ratio, groups) for _ in range(heads))
         self.fc = nn.ModuleList(nn.Linear(c, classes) for _ in range(heads))
-        self.upper = torch.triu_indices(g, g)
+        rows, columns = torch.triu_indices(g, g)
+        self.register_buffer("upper", rows * g + columns, persistent=False)  # goes where the weights go
 
     def head(self, i, x):
         f = self.gram_layer[i](self.gram_contraction[i](x))
         b, g, h, w = f.shape
         f = (f / h).flatten(2)
-        gram = (f @ f.transpose(1, 2) / (h * w))[:, self.upper[0], self.upper[1]]
+        gram = (f @ f.transpose(1, 2) / (h * w)).flatten(1).index_select(1, self.upper)
         token = self.gram_embedding[i](F.normalize(gram)[..., None, None])[..., 0].transpose(1, 2)
         return self.fc[i](self.ga[i](token, x.flatten(2).transpose(1, 2))[:, 0])
 
