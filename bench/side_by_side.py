@@ -26,12 +26,13 @@ def found_environment():
     return {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
 
 
-def answer(command, environment):
-    """The JSON that a command prints."""
-    result = subprocess.run([str(c) for c in command], env=environment, capture_output=True, text=True)
+def answer(command, environment, timeout=None):
+    """The JSON that a command prints; under "stderr" what it said on standard error, each line once."""
+    result = subprocess.run([str(c) for c in command], env=environment, capture_output=True, text=True, timeout=timeout)
     if result.returncode:
         raise RuntimeError(f"{shlex.join(map(str, command))}\n{result.stderr.strip()[-2000:]}")
-    return json.loads(result.stdout)
+    found, said = json.loads(result.stdout), dict.fromkeys(line.strip() for line in result.stderr.splitlines())
+    return {**found, **({"stderr": [line for line in said if line]} if any(said) else {})}
 
 
 def machine(threads, versions):
