@@ -95,6 +95,22 @@ TEST_CASE("handles taken before see the gradient after a layer has rested, and a
   CHECK(reaches());
 }
 
+TEST_CASE("a copy of a model shares its values, a clone has its own") {
+  Net net;
+  name_parameters(net);
+  net.blocks[1].weight = net.blocks[0].weight;
+  Net copy = net, other = clone(net);
+  net.blocks[0].weight.data()[0] = 7, net.stem.mean.data()[0] = 7;
+  CHECK(copy.blocks[0].weight.data()[0] == 7);
+  CHECK(other.blocks[0].weight.data()[0] == 1);
+  CHECK(other.stem.mean.data()[0] == 0);
+  CHECK(other.blocks[1].weight.data() == other.blocks[0].weight.data());
+  CHECK(other.blocks[0].weight.requires_grad());
+  CHECK(other.blocks[0].weight.name == "blocks.0.weight");
+  backward(other.stem.weight, ones<float>({2, 3}));
+  CHECK_FALSE(net.stem.weight.grad().defined());
+}
+
 TEST_CASE("layers that share a parameter still do after a move, and it counts once") {
   Net net;
   const Index apart = parameter_count(net);

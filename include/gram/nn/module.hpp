@@ -192,18 +192,20 @@ inline Device device_listed(const std::vector<NamedPart>& parts) {
   });
   return device;
 }
-template <class List>  // a template, so that programs which move nothing do not compile it
-void move_listed(const List& parts, Device device) {
-  std::map<const void*, void*> moved;  // by where values were: layers that share a parameter still do
+/// Puts place(tensor) in the place of each tensor; layers that share a parameter still do. A template, so
+/// that programs which move nothing do not compile it.
+template <class List, class Place>
+void replace_listed(const List& parts, const Place& place) {
+  std::map<const void*, void*> replaced;  // by where values were
   for_each_listed(parts, [&]<class Part>(const std::string& name, Part& part) {
     if constexpr (is_parameter<Part>) {
-      const auto [first, is_new] = moved.try_emplace(part.data(), &part);
+      const auto [first, is_new] = replaced.try_emplace(part.data(), &part);
       if (is_new || part.size() == 0)
-        part.assign(part.detach().to(device));
+        part.assign(place(part.detach()));
       else
         static_cast<Tensor<typename Part::value_type>&>(part) = *static_cast<const Part*>(first->second);
     } else if constexpr (is_tensor<Part>) {
-      part = Part(part.to(device));
+      part = Part(place(part));
       part.name = name;
     }
   });
@@ -273,7 +275,16 @@ Device device_of(Model& model) {
 /// Moves all parameters and buffers to a device; gradients are dropped.
 template <class Model>
 void move_to(Model& model, Device device) {
-  detail::move_listed(parts_of(model), device);
+  detail::replace_listed(parts_of(model), [&](const auto& x) { return x.to(device); });
+}
+
+/// A model with values of its own. A plain copy, as everywhere a tensor is copied, has the same values: what
+/// is done to one is done to both. Gradients are not copied.
+template <class Model>
+Model clone(const Model& model) {
+  Model copy = model;
+  detail::replace_listed(parts_of(copy), [](const auto& x) { return x.clone(); });
+  return copy;
 }
 
 }  // namespace gram
