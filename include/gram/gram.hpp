@@ -110,6 +110,7 @@
 
 #include "gram/optim/adamw.hpp"
 #include "gram/optim/clip.hpp"
+#include "gram/optim/ema.hpp"
 #include "gram/optim/optimizer.hpp"
 #include "gram/optim/parameters.hpp"
 #include "gram/optim/schedule.hpp"

@@ -74,6 +74,45 @@ double after_steps(const typename Optimizer::Options& options) {
   return largest_distance(run(Device::cuda()), run(Device::cpu()));
 }
 
+/// The sizes of Learned as a model.
+template <Scalar T>
+struct LearnedModel {
+  explicit LearnedModel(Device device) {
+    const Learned<T> learned(device);
+    for (const auto& w : learned.weights) weights.emplace_back(w);
+    norm = Parameter<accum_t<T>>(learned.norm);
+  }
+  void visit(auto&& parts) {
+    for (std::size_t i = 0; i < weights.size(); ++i) parts(text("w", i), weights[i]);
+    parts("norm", norm);
+  }
+
+  std::deque<Parameter<T>> weights;
+  Parameter<accum_t<T>> norm;
+};
+
+TEST_CASE_TEMPLATE("moving averages are those of the CPU, in its place, too", T, float, double, bf16) {
+  const auto run = [](Device device) {
+    LearnedModel<T> model(device);
+    Ema<T> ema(model, {.decay = 0.75});
+    for_each_parameter(model, [](const std::string&, auto& p) {
+      on(p.device(), [&](auto tag) {
+        kernels::fill(tag, p.data(), typename std::decay_t<decltype(p)>::value_type(2.0F), p.size());
+      });
+    });
+    ema.update();
+    std::vector<Tensor<double>> all;
+    for (const auto& [name, average] : ema.state())
+      all.push_back(converted<double>(average.to(Device::cpu())));
+    const typename Ema<T>::InPlace averages(ema);
+    for_each_parameter(model, [&](const std::string&, auto& p) {
+      all.push_back(converted<double>(p.detach().to(Device::cpu())));
+    });
+    return all;
+  };
+  CHECK(largest_distance(run(Device::cuda()), run(Device::cpu())) <= test::device_tolerance<accum_t<T>>);
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("steps of AdamW and SGD are those of the CPU", T, float, double, bf16) {

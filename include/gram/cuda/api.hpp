@@ -5,6 +5,7 @@
 #pragma once
 #include "gram/cuda/attention.hpp"
 #include "gram/cuda/augment.hpp"
+#include "gram/cuda/average.hpp"
 #include "gram/cuda/batch_norm.hpp"
 #include "gram/cuda/class_attention.hpp"
 #include "gram/cuda/conv2d.hpp"

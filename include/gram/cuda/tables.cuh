@@ -3,6 +3,7 @@
 #pragma once
 #include "gram/cuda/attention.cuh"
 #include "gram/cuda/augment.cuh"
+#include "gram/cuda/average.cuh"
 #include "gram/cuda/batch_norm.cuh"
 #include "gram/cuda/class_attention.cuh"
 #include "gram/cuda/conv2d.cuh"
@@ -40,6 +41,7 @@ void fill_in_tables() {
   accumulate_table<T> = {accumulate<T>};
   fill_in_attention_tables<T>();
   fill_in_augment_tables<T>();
+  fill_in_average_tables<T>();
   fill_in_batch_norm_tables<T>();
   fill_in_class_attention_tables<T>();
   fill_in_conv2d_tables<T>();
