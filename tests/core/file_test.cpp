@@ -135,6 +135,18 @@ TEST_CASE("a link stays one, and what it leads to is replaced") {
         printable(link) + ": cannot follow the link: No such file or directory");
 }
 
+TEST_CASE("a file keeps its permissions when it is replaced") {
+  const Folder folder;
+  const std::string path = folder.file("secret", "old");
+  for (const auto permissions : {0600U, 0640U, 0666U}) {
+    REQUIRE(::chmod(path.c_str(), permissions) == 0);
+    OutputFile file(path);
+    file.write("new");
+    file.commit();
+    CHECK(static_cast<unsigned>(std::filesystem::status(path).permissions()) == permissions);
+  }
+}
+
 TEST_CASE("two writers of one file do not write into one another") {
   const Folder folder;
   const std::string path = folder.file("file", "old");

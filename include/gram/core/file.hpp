@@ -104,8 +104,8 @@ inline std::vector<std::string> list_folder(const std::string& folder) {
 }
 
 /// A file that comes into being whole or not at all: the bytes go to a sibling, commit() puts it in place of
-/// `path`, or of the file that a link there leads to. A reader of the old file never sees it change, and a
-/// crash leaves the old file, and a sibling that the next writer takes away.
+/// `path`, or of the file that a link there leads to, whose permissions it gets. A reader of the old file
+/// never sees it change, and a crash leaves the old file, and a sibling that the next writer takes away.
 class OutputFile {
  public:
   /// Throws FileError when the folder cannot be written, when another writer is at work, or when `path` is
@@ -124,6 +124,8 @@ class OutputFile {
     const bool taken = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     require<FileError>(!taken, printable(path_), ": cannot write: another process is writing it");
     if (::ftruncate(descriptor, 0) != 0) throw detail::system_error(path_, "write");
+    if (exists && ::fchmod(descriptor, status.st_mode & 0777U) != 0)
+      throw detail::system_error(path_, "keep the permissions");
     handle_ = std::move(handle);
   }
   ~OutputFile() {
