@@ -169,12 +169,27 @@ TEST_CASE("a claim on a file is one process's at a time") {
     CHECK(std::filesystem::exists(lock));  // he who was refused takes nothing away
   }
   CHECK_FALSE(std::filesystem::exists(lock));
-  std::ofstream(lock).put('x');  // of a process that was killed
+  std::ofstream{lock};  // of a process that was killed
   CHECK(error_of([&] { FileLock mine(path); }) == "");
   CHECK_FALSE(std::filesystem::exists(lock));
   CHECK(test::error_of([&] {
           FileLock mine("/nowhere/claimed.st");
         }).starts_with("'/nowhere/claimed.st.lock': "));
+}
+
+TEST_CASE("a claim on a link is one on the file that it leads to, and no file is taken for a lock") {
+  const Folder folder;
+  const std::string target = folder.file("target", ""), link = (folder.path / "link").string();
+  std::filesystem::create_symlink("target", link);
+  {
+    const FileLock mine(target);
+    CHECK(error_of([&] { FileLock other(link); }) ==
+          printable(link) + ": in use: another process holds " + printable(target + ".lock"));
+  }
+  const std::string precious = folder.file("target.lock", "precious");
+  CHECK(error_of([&] { FileLock mine(link); }) ==
+        printable(precious) + ": cannot lock: not an empty file, as a lock is");
+  CHECK(content(precious) == "precious");
 }
 
 TEST_CASE("a folder is listed in order, an absent one is named") {

@@ -103,6 +103,16 @@ inline std::vector<std::string> list_folder(const std::string& folder) {
   return names;
 }
 
+/// The path of the file that a symbolic link leads to; other paths stay as they are. Throws FileError for a
+/// link that leads nowhere.
+inline std::string follow_link(std::string path) {
+  struct stat status = {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return path;
+  const std::unique_ptr<char, decltype(&std::free)> target(::realpath(path.c_str(), nullptr), std::free);
+  if (!target) throw detail::system_error(path, "follow the link");
+  return target.get();
+}
+
 /// A file that comes into being whole or not at all: the bytes go to a sibling, commit() puts it in place of
 /// `path`, or of the file that a link there leads to, whose permissions it gets. A reader of the old file
 /// never sees it change, and a crash leaves the old file, and a sibling that the next writer takes away.
@@ -111,7 +121,7 @@ class OutputFile {
   /// Throws FileError when the folder cannot be written, when another writer is at work, or when `path` is
   /// something else than a file: a folder cannot be replaced, and a device (/dev/null) must not be.
   explicit OutputFile(std::string path)
-      : path_(resolved(std::move(path))), sibling_(path_ + ".partial." + std::to_string(::getpid())) {
+      : path_(follow_link(std::move(path))), sibling_(path_ + ".partial." + std::to_string(::getpid())) {
     struct stat status = {};
     const bool exists = ::stat(path_.c_str(), &status) == 0;
     require<FileError>(!exists || S_ISREG(status.st_mode), printable(path_),
@@ -158,14 +168,6 @@ class OutputFile {
     const std::size_t name_begin = path.rfind('/') + 1;  // 0 where there is no slash
     return name_begin ? path.substr(0, name_begin) : "./";
   }
-  /// The path of the file that a symbolic link leads to.
-  static std::string resolved(std::string path) {
-    struct stat status = {};
-    if (::lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return path;
-    const std::unique_ptr<char, decltype(&std::free)> target(::realpath(path.c_str(), nullptr), std::free);
-    if (!target) throw detail::system_error(path, "follow the link");
-    return target.get();
-  }
   /// Takes away the siblings of writers that were killed: no process has their number, and, as it may be one
   /// of another machine or container, none holds their lock.
   void remove_abandoned() const {
@@ -186,12 +188,14 @@ class OutputFile {
   std::unique_ptr<detail::FileHandle> handle_;
 };
 
-/// A claim on `path` that nobody else has while it lives: a lock on the empty file `path`.lock, which is
-/// taken away at the end. The claim of a process that is killed ends with it, though that file stays.
+/// A claim on `path`, or on the file that a link there leads to, that nobody else has while it lives: a lock
+/// on the empty file `path`.lock, which is taken away at the end. The claim of a process that is killed ends
+/// with it, though that file stays.
 class FileLock {
  public:
-  /// Throws FileError when another process has the claim, or when the folder cannot be written.
-  explicit FileLock(const std::string& path) : name_(path + ".lock") {
+  /// Throws FileError when another process has the claim, when the folder cannot be written, or when there is
+  /// something else of that name.
+  explicit FileLock(const std::string& path) : name_(follow_link(path) + ".lock") {
     do {
       const int descriptor = ::open(name_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
       if (descriptor < 0) throw detail::system_error(name_, "lock");
@@ -199,6 +203,10 @@ class FileLock {
       const bool taken = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
       require<FileError>(!taken, printable(path), ": in use: another process holds ", printable(name_));
     } while (!is_in_place());  // somebody who had the claim has just taken the file away
+    struct stat status = {};
+    require<FileError>(
+        ::fstat(handle_->get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0,
+        printable(name_), ": cannot lock: not an empty file, as a lock is");
   }
   ~FileLock() { ::unlink(name_.c_str()); }
   FileLock(const FileLock&) = delete;
