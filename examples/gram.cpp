@@ -28,7 +28,8 @@ int main(int argc, char** argv) try {
         ->check(CLI::Range(0, 1000000));
   };
   const auto add_machine = [&](CLI::App* sub, const char* what, const std::vector<std::string>& precisions) {
-    sub->add_option("--threads", a.threads, "0: all processors")->check(CLI::Range(0, 1024));
+    sub->add_option("--threads", a.threads, "0: OMP_NUM_THREADS, or all processors")
+        ->check(CLI::Range(0, 1024));
     sub->add_option("--precision", a.precision, what)->check(CLI::IsMember(precisions));
     sub->add_option("--device", a.device, "cpu, cuda (the first GPU) or cuda:1");
   };

@@ -11,7 +11,7 @@ struct Arguments {
   std::string model;
   gram::models::CreateOptions create = {};
   bool json = false;
-  int threads = 0;  ///< 0: all processors
+  int threads = 0;  ///< 0: OMP_NUM_THREADS or, without it, all processors
   std::string precision = "float32";
   std::string device = "cpu";
   // run

@@ -53,7 +53,8 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   app.add_option("--lr", options.learning_rate, "largest learning rate")->check(CLI::Range(1e-9, 1e3));
   app.add_option("--seed", options.seed, "of weights, shuffling and augmentation")
       ->check(CLI::Range(0.0, 1e18));  // CLI11 turns -1 into 2^64 - 1
-  app.add_option("--threads", options.threads, "0: all processors")->check(CLI::Range(0, 1024));
+  app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS, or all processors")
+      ->check(CLI::Range(0, 1024));
   app.add_option(
          "--precision", options.precision,
          "float32, or bf16: on the CPU operands of large products, on a GPU the whole network, but for "

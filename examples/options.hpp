@@ -19,7 +19,7 @@ struct Options {
   double lambda = -0.8;  ///< weight of the decorrelation term; negative pushes the heads apart
   double learning_rate = 0;
   std::uint64_t seed = 1;
-  int threads = 0;                    ///< 0: all processors
+  int threads = 0;                    ///< 0: OMP_NUM_THREADS or, without it, all processors
   std::string precision = "float32";  ///< float32 or bf16
   std::string device = "cpu";         ///< cpu, cuda or cuda:1
   bool graphs = true;                 ///< on a GPU: replay a captured step
