@@ -5,8 +5,8 @@
 
 namespace gram::models {
 
-/// Vision transformers with their kinds of heads: "ga_vit_s", "cait_vit_s", "gap_vit_s", "vit_s"; vit_tiny
-/// and vit_mini are for 32 x 32 images.
+/// Vision transformers with their kinds of heads: "ga_vit_s", "cait_vit_s", "gap_vit_s", "vit_s"; vit_tiny,
+/// vit_mini and vit_small32, that of examples/train_ga_vit.cpp, are for 32 x 32 images.
 struct VitCatalog {
   struct Backbone {
     const char* name;
@@ -22,6 +22,7 @@ struct VitCatalog {
     std::vector<Row> all;
     for (const Backbone& b :
          {Backbone{"vit_tiny", 32, 4, 96, 4, 3, 1, 32, 8}, Backbone{"vit_mini", 32, 4, 192, 6, 6, 3, 48, 8},
+          Backbone{"vit_small32", 32, 4, 128, 4, 4, 3, 32, 8},
           Backbone{"vit_s", 224, 16, 384, 12, 6, 5, 96, 24},
           Backbone{"vit_m", 224, 16, 576, 12, 9, 5, 96, 16}})
       for (const Prefix& prefix : prefixes)
