@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <list>
 
 namespace examples {
 namespace {
@@ -16,10 +17,51 @@ std::string exact(double value) {
   return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
 }
 
-/// A new training must not be the end of an earlier one: its file gets another name.
-void keep_previous(const std::string& path) {
-  namespace fs = std::filesystem;
-  if (path.empty() || !fs::is_regular_file(path)) return;
+namespace fs = std::filesystem;
+
+/// A file, or the name of one to come. Others, /dev/null or a pipe, are shared, and have nothing to keep.
+bool ordinary(const std::string& path) { return !path.empty() && !fs::is_other(path); }
+
+/// Throws now, not after an epoch. The path becomes that of the file itself, if it is a link: the names of
+/// locks and of earlier files are made of it.
+void require_writable(std::string& path) {
+  path = gram::follow_link(path);
+  gram::OutputFile{path};
+}
+
+/// Whether a training that writes `path` uses `name`, too: its lock, an earlier training's, unfinished ones.
+bool belongs_to(const std::string& path, const std::string& name) {
+  if (!name.starts_with(path)) return false;
+  std::string rest = name.substr(path.size());
+  if (rest.empty() || rest == ".lock" || rest == ".previous") return true;
+  rest.erase(rest.find_last_not_of("0123456789") + 1);
+  return rest == ".previous." || rest == ".partial.";
+}
+
+/// Refuses a log that would be written over the checkpoint or over what is made of its name, and the reverse.
+void require_apart(const std::string& checkpoint, const std::string& log) {
+  const auto name_of = [](const std::string& path) {
+    return fs::weakly_canonical(fs::absolute(path)).string();
+  };
+  const std::string state = name_of(checkpoint), rows = name_of(log);
+  if (state == rows) throw CLI::ValidationError("--log", "Log and checkpoint cannot be one file");
+  for (const auto& [path, name] : {std::pair(state, rows), {rows, state}})
+    if (belongs_to(path, name))
+      throw CLI::ValidationError(
+          "--log", gram::text(gram::printable(name), " is a name that is made of ", gram::printable(path),
+                              " for locks and for files of earlier trainings; choose another"));
+}
+
+/// A new training must not be the end of an earlier one: its file gets another name. `nothing` is what a file
+/// may hold without being worth that.
+void keep_previous(const std::string& path, const std::string& nothing = {}) {
+  if (!ordinary(path) || !fs::exists(path)) return;
+  if (fs::file_size(path) == nothing.size()) {
+    const gram::InputFile file(path);
+    std::string content(nothing.size(), '\0');
+    file.read(0, content.data(), content.size());
+    if (content == nothing) return;
+  }
   std::string kept = path + ".previous";
   for (int i = 2; fs::exists(fs::symlink_status(kept)); ++i) kept = gram::text(path, ".previous.", i);
   fs::rename(path, kept);
@@ -75,19 +117,17 @@ Options parse(int argc, char** argv, const char* description, Options options) {
     if (option->get_type_name().find("INT") != std::string::npos) option->check(decimal);
   try {
     app.parse(argc, argv);
-    if (!options.log.empty() && std::filesystem::weakly_canonical(options.log) ==
-                                    std::filesystem::weakly_canonical(options.checkpoint))
-      throw CLI::ValidationError("--log", "Log and checkpoint cannot be one file");
     for (const auto& [name, value] : {std::pair("--lambda", options.lambda), {"--lr", options.learning_rate}})
       if (!std::isfinite(value)) throw CLI::ValidationError(name, "Value is not a finite number");
     if (folder->count() && options.data == "textures")
       throw CLI::ValidationError("--folder",
                                  "Textures are not read from files; name a set of files by --data");
+    if (!options.checkpoint.empty()) require_writable(options.checkpoint);
+    if (ordinary(options.log)) require_writable(options.log);
+    if (!options.checkpoint.empty() && ordinary(options.log)) require_apart(options.checkpoint, options.log);
   } catch (const CLI::ParseError& end) {
     std::exit(app.exit(end));
   }
-  if (!options.checkpoint.empty()) gram::OutputFile{options.checkpoint};  // throws now, not after an epoch
-  if (!options.log.empty() && !std::filesystem::is_other(options.log)) gram::OutputFile{options.log};
   return options;
 }
 
@@ -105,19 +145,32 @@ gram::SafeTensors::Metadata Options::settings() const {
   return all;
 }
 
+void claim_files(const Options& options) {
+  static std::list<gram::FileLock> until_the_end;
+  for (const std::string& path : {options.checkpoint, options.log})
+    if (ordinary(path)) until_the_end.emplace_back(path);
+}
+
 gram::CsvLog open_log(const Options& options, gram::Index done) {
   gram::require<gram::ArgumentError>(done <= options.epochs, gram::printable(options.checkpoint), ": ", done,
                                      " epochs are done, more than --epochs ", options.epochs);
   if (done)
     std::printf("%lld of %lld epochs are done\n", static_cast<long long>(done),
                 static_cast<long long>(options.epochs));
-  if (!options.checkpoint.empty()) {
-    static const gram::FileLock until_the_end(options.checkpoint);
-  }
-  if (!options.resume) keep_previous(options.checkpoint), keep_previous(options.log);
+  const std::vector<std::string> columns{"epoch", "train_loss", "train_accuracy", "test_loss",
+                                         "test_accuracy"};
+  if (!options.resume) keep_previous(options.checkpoint);
+  if (!done)
+    keep_previous(options.log, gram::CsvLog::header(columns));  // no row of it can be this training's
   if (options.log.empty()) return {};
-  return gram::CsvLog(options.log, {"epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"},
-                      static_cast<double>(done));
+  if (!done) return gram::CsvLog(options.log, columns);
+  if (!fs::exists(options.log))
+    std::printf("%s is not there: a log is begun that lacks the epochs that are done\n", options.log.c_str());
+  const auto state = gram::SafeTensors::read(options.checkpoint);
+  const auto checksum = state.metadata().find("log");
+  return gram::CsvLog(options.log, columns,
+                      gram::LogPlace{static_cast<double>(done),
+                                     checksum == state.metadata().end() ? "none" : checksum->second});
 }
 
 }  // namespace examples

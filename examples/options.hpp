@@ -51,9 +51,13 @@ void for_network_type(const Options& options, F&& train) {
   train.template operator()<float>();
 }
 
+/// Takes checkpoint and log for this training until the program ends; the state is read only after that, as
+/// another training may be about to write its last one. Throws FileError while it has one of them.
+void claim_files(const Options& options);
+
 /// The log that the options ask for, of a training of which some epochs are done. A new training finds the
-/// names free: log and checkpoint of an earlier one are renamed to NAME.previous. Throws FileError while
-/// another program trains with the same checkpoint.
+/// names free: log and checkpoint of an earlier one are renamed to NAME.previous. One that goes on takes the
+/// rows of its own log, by the checksum under "log" in the settings of its state, and refuses other files.
 gram::CsvLog open_log(const Options& options, gram::Index done);
 
 }  // namespace examples

@@ -51,12 +51,16 @@ void train_network(const examples::Options& o, Device device) {
     return gramian_loss(logits, batch.labels, {.lambda = o.lambda});
   };
 
-  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, o.settings()) : 0;
+  // A training that is killed goes on from its last state, and with the log whose checksum that has.
+  TrainingSettings settings = o.settings();
+  examples::claim_files(o);
+  const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, settings) : 0;
   CsvLog log = examples::open_log(o, done);
   const auto save = [&](Index epochs) {
-    if (!o.checkpoint.empty()) save_training_state(model, optimizer, epochs, o.checkpoint, o.settings());
+    settings["log"] = log.checksum();
+    if (!o.checkpoint.empty()) save_training_state(model, optimizer, epochs, o.checkpoint, settings);
   };
-  if (!o.resume) save(0);  // a training that is killed in its first epoch can be resumed, too
+  save(done);  // before the first epoch, which may be the one that is killed
   Progress progress;
   for (Index epoch = done + 1; epoch <= o.epochs; ++epoch) {
     const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,

@@ -58,7 +58,7 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
   share_batch_statistics(model, &communicator);
   Sgd<T> optimizer(named_parameters<T>(model),
                    {.lr = o.learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
-  auto settings = o.settings();
+  TrainingSettings settings = o.settings();
   settings["processes"] = std::to_string(ranks);
   const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, settings) : 0;
   DataParallel parallel(model, communicator);
@@ -75,9 +75,10 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
     std::printf("without CUDA graphs: sums go through the host, since this program has no NCCL\n");
   CsvLog log = first ? examples::open_log(o, done) : CsvLog();
   const auto save = [&](Index epochs) {
+    settings["log"] = log.checksum();  // a resumed training goes on with this log and no other
     if (first && !o.checkpoint.empty()) save_training_state(model, optimizer, epochs, o.checkpoint, settings);
   };
-  if (!o.resume) save(0);  // a training that is killed in its first epoch can be resumed, too
+  save(done);  // before the first epoch, which may be the one that is killed
   Progress progress;
   for (Index epoch = done + 1; epoch <= o.epochs; ++epoch) {
     const Meter seen = train_epoch(model, train_loader, optimizer, loss, schedule,
@@ -103,6 +104,8 @@ int main(int argc, char** argv) try {
   if (o.threads) set_threads(o.threads);
   if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
   const std::unique_ptr<Communicator> host = connect();
+  if (host->rank() == 0) examples::claim_files(o);
+  host->barrier();  // nobody reads the state before that
   if (o.device == "cpu") return train_network<float>(o, Device::cpu(), *host), 0;
 
   // Each process of a machine has a GPU of its own.

@@ -31,9 +31,7 @@ class CsvLog {
   CsvLog(std::string path, const std::vector<std::string>& columns,
          const std::optional<LogPlace>& resumed = {})
       : path_(std::move(path)), columns_(columns.size()) {
-    std::string lines;
-    for (const std::string& column : columns) lines += (lines.empty() ? "" : ",") + column;
-    lines += "\n";
+    std::string lines = header(columns);
     struct stat status = {};
     const bool exists = ::stat(path_.c_str(), &status) == 0, ordinary = !exists || S_ISREG(status.st_mode);
     if (ordinary) {
@@ -45,6 +43,13 @@ class CsvLog {
     file_.reset(std::fopen(path_.c_str(), ordinary ? "a" : "w"));
     if (!file_) throw detail::system_error(path_, "write");
     if (!ordinary) write(lines);
+  }
+
+  /// The first line of a log.
+  static std::string header(const std::vector<std::string>& columns) {
+    std::string line;
+    for (const std::string& column : columns) line += (line.empty() ? "" : ",") + column;
+    return line + "\n";
   }
 
   /// Tells the rows so far from those of another training; "none" without a file. A state that is saved with
