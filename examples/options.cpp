@@ -89,7 +89,7 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   CLI::Option* const folder =
       app.add_option("--folder", options.folder, "folder with the files of the data set");
   app.add_option("--epochs", options.epochs, "passes over the training set")->check(CLI::Range(1, 1000000));
-  app.add_option("--batch", options.batch, "images in a batch")->check(CLI::Range(1, 1000000));
+  app.add_option("--batch", options.batch, "images in a batch, at least 2")->check(CLI::Range(1, 1000000));
   app.add_option("--heads", options.heads, "Gramian heads")->check(CLI::Range(1, 1000));
   app.add_option("--lambda", options.lambda, "weight of the decorrelation term of the loss");
   app.add_option("--lr", options.learning_rate, "largest learning rate")->check(CLI::Range(1e-9, 1e3));
@@ -117,6 +117,8 @@ Options parse(int argc, char** argv, const char* description, Options options) {
     if (option->get_type_name().find("INT") != std::string::npos) option->check(decimal);
   try {
     app.parse(argc, argv);
+    if (options.batch < 2)
+      throw CLI::ValidationError("--batch", "Batch norms in the heads cannot learn from one image");
     for (const auto& [name, value] : {std::pair("--lambda", options.lambda), {"--lr", options.learning_rate}})
       if (!std::isfinite(value)) throw CLI::ValidationError(name, "Value is not a finite number");
     if (folder->count() && options.data == "textures")

@@ -81,6 +81,7 @@ class Resume(unittest.TestCase):
                                       ("--log", self.folder / "." / "state", "cannot be one file"), ("--log", "", "The path is empty"),
                                       ("--log", self.folder / "state.lock", "/state.lock' is a name that is made of"),
                                       ("--log", self.folder / "state.previous.3", "/state.previous.3' is a name that is made of"),
+                                      ("--batch", "1", "Batch norms in the heads cannot learn from one image"),
                                       ("--heads", "010", "010 is not a number")):
             done = subprocess.run([program, "--checkpoint", self.folder / "state", option, value], capture_output=True, text=True, timeout=60)
             self.assertNotEqual(done.returncode, 0, (option, value))
