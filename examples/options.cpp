@@ -133,8 +133,11 @@ Options parse(int argc, char** argv, const char* description, Options options) {
   return options;
 }
 
-gram::SafeTensors::Metadata Options::settings() const {
-  gram::SafeTensors::Metadata all{{"data", data},
+gram::SafeTensors::Metadata Options::settings(const gram::Dataset& train_set) const {
+  gram::SafeTensors::Metadata all{{"program", program},
+                                  {"data", data},
+                                  {"images", gram::to_text(train_set.images.shape())},
+                                  {"augmentation", photographs() ? "crop, flip" : "none"},
                                   {"batch", std::to_string(batch)},
                                   {"heads", std::to_string(heads)},
                                   {"lambda", exact(lambda)},

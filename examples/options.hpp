@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <string>
 
+#include "gram/data/dataset.hpp"
 #include "gram/io/safetensors.hpp"
 #include "gram/train/csv_log.hpp"
 
 namespace examples {
 
 struct Options {
+  std::string program = {};       ///< the trainer's name
   std::string model = {};         ///< a name of `gram models`; only asked for where there is a default
   std::string data = "textures";  ///< textures, fashion_mnist, mnist, cifar10 or cifar100
   std::string folder = {};        ///< where the files of the data set lie; not needed for textures
@@ -31,9 +33,13 @@ struct Options {
   /// On a GPU bf16 is what the network is made of, and the optimiser keeps its weights in float, too. On the
   /// CPU the network is float, and only the operands of large products are rounded.
   bool bf16_network() const { return precision == "bf16" && device != "cpu"; }
-  /// All that the numbers of a training depend on, but for the device, the files of the data, and the number
-  /// of epochs: a training may be made longer, with the learning rates of the longer one.
-  gram::SafeTensors::Metadata settings() const;
+  /// Photographs are cropped and mirrored at random; the other sets are trained on as they are.
+  bool photographs() const { return data.starts_with("cifar"); }
+  /// All that the numbers of a training depend on: a state of other settings is not gone on from. Left out
+  /// are the number of epochs, since a training may be made longer, with the learning rates of the longer
+  /// one; the device and the number of threads, since a training may move to another machine (a GPU rounds
+  /// otherwise); and the path of the data: a set is known by its kind and its size.
+  gram::SafeTensors::Metadata settings(const gram::Dataset& train_set) const;
 };
 
 /// Reads the command line into the defaults; prints help or an error and ends the program where that is asked

@@ -17,13 +17,13 @@ void train_network(const examples::Options& o, Device device) {
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
   const Dataset test_set = open_dataset(o.data, o.folder, Split::test, {.count = 10000});
   const ChannelStatistics statistics = channel_statistics(train_set.images);
-  const bool photographs = o.data.starts_with("cifar");
   Loader<T> train_loader(
-      train_set, {.batch = o.batch,
-                  .shuffle = true,
-                  .seed = o.seed,
-                  .smallest = 2,  // a batch norm in the heads cannot learn from one image
-                  .transform = {.pad = photographs ? 4 : 0, .flip = photographs, .normalize = statistics}});
+      train_set,
+      {.batch = o.batch,
+       .shuffle = true,
+       .seed = o.seed,
+       .smallest = 2,  // a batch norm in the heads cannot learn from one image
+       .transform = {.pad = o.photographs() ? 4 : 0, .flip = o.photographs(), .normalize = statistics}});
   Loader<T> test_loader(test_set, {.batch = 250, .transform = {.normalize = statistics}});
 
   // Model: three stages of three bottleneck blocks; a quarter of each 3x3 convolution's channels are
@@ -57,7 +57,7 @@ void train_network(const examples::Options& o, Device device) {
   };
 
   // A training that is killed goes on from its last state, and with the log whose checksum that has.
-  TrainingSettings settings = o.settings();
+  TrainingSettings settings = o.settings(train_set);
   examples::claim_files(o);
   const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, settings) : 0;
   CsvLog log = examples::open_log(o, done);
@@ -93,7 +93,7 @@ void train_network(const examples::Options& o, Device device) {
 int main(int argc, char** argv) try {
   const examples::Options o = examples::parse(
       argc, argv, "Trains a ResNet with explicitly modelled attention on images of 32 x 32 pixels.",
-      {.epochs = 10, .heads = 1, .lambda = 0, .learning_rate = 0.1});
+      {.program = "train_explicit_resnet", .epochs = 10, .heads = 1, .lambda = 0, .learning_rate = 0.1});
   if (o.threads) set_threads(o.threads);
   if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
   const Device device = parse_device(o.device);

@@ -38,16 +38,19 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
                          " cannot be shared out among ", ranks, " processes");
 
   // Data: all processes have it, and read different parts of each batch. --batch counts the images of all.
+  // Photographs are cropped and mirrored at random.
   const Dataset train_set = open_dataset(o.data, o.folder, Split::train, {.count = 10000});
   const Dataset test_set = open_dataset(o.data, o.folder, Split::test, {.count = 10000});
   const ChannelStatistics statistics = channel_statistics(train_set.images);
-  Loader<T> train_loader(train_set, {.batch = o.batch / ranks,
-                                     .shard = rank,
-                                     .shards = ranks,
-                                     .shuffle = true,
-                                     .seed = o.seed,
-                                     .smallest = 2,
-                                     .transform = {.normalize = statistics}});
+  Loader<T> train_loader(
+      train_set,
+      {.batch = o.batch / ranks,
+       .shard = rank,
+       .shards = ranks,
+       .shuffle = true,
+       .seed = o.seed,
+       .smallest = 2,
+       .transform = {.pad = o.photographs() ? 4 : 0, .flip = o.photographs(), .normalize = statistics}});
   Loader<T> test_loader(
       test_set, {.batch = 250, .shard = rank, .shards = ranks, .transform = {.normalize = statistics}});
 
@@ -58,7 +61,7 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
   share_batch_statistics(model, &communicator);
   Sgd<T> optimizer(named_parameters<T>(model),
                    {.lr = o.learning_rate, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4});
-  TrainingSettings settings = o.settings();
+  TrainingSettings settings = o.settings(train_set);
   settings["processes"] = std::to_string(ranks);
   const Index done = o.resume ? load_training_state(model, optimizer, o.checkpoint, settings) : 0;
   DataParallel parallel(model, communicator);
@@ -99,8 +102,9 @@ void train_network(const examples::Options& o, Device device, Communicator& comm
 }
 
 int main(int argc, char** argv) try {
-  const examples::Options o = examples::parse(argc, argv, "Trains a GA-ResNet-29 on several processes.",
-                                              {.epochs = 10, .batch = 128, .learning_rate = 0.1});
+  const examples::Options o =
+      examples::parse(argc, argv, "Trains a GA-ResNet-29 on several processes.",
+                      {.program = "train_parallel", .epochs = 10, .batch = 128, .learning_rate = 0.1});
   if (o.threads) set_threads(o.threads);
   if (o.precision == "bf16") set_product_precision(Precision::bf16), set_tf32(true);
   const std::unique_ptr<Communicator> host = connect();
