@@ -6,3 +6,4 @@ cd "$(dirname "$0")/.."
 scripts/install.sh
 export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(nproc)}  # most tests keep one processor busy
 cmake --workflow --preset release
+[ -d "${GRAM_SHARED:-../shared}" ] || echo "Not compared with the authors' numbers: ${GRAM_SHARED:-../shared} is not there."

@@ -2,10 +2,12 @@
 // The caching allocator of a device. Blocks come from the device's stream-ordered pool and go back to lists
 // by size class; since all work of a device is on one stream, a block that was released may be handed out at
 // once: whoever writes it next runs behind whoever read it last. After the first training step nothing is
-// asked of the driver.
+// asked of the driver. With GRAM_CUDA_UNCACHED set in the environment, everything is, in exact sizes: tools
+// that look for wrong accesses see the ends of blocks, and their lives.
 #pragma once
 #include <cuda_runtime.h>
 
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,12 +31,8 @@ class DeviceMemory {
 
   DeviceMemory(int device, cudaStream_t stream) : device_(device), stream_(stream) {}
 
-  static std::size_t class_size(std::size_t bytes) {
-    return detail::CachingAllocator::class_size(bytes < alignment ? alignment : bytes);
-  }
-
   void* allocate(std::size_t bytes) {
-    const std::size_t size = class_size(bytes);
+    const std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
     ++stats_.allocations;
     if (private_) {
@@ -59,7 +57,7 @@ class DeviceMemory {
   }
 
   void release(void* memory, std::size_t bytes) noexcept {
-    const std::size_t size = class_size(bytes);
+    const std::size_t size = block_size(bytes);
     const std::scoped_lock lock(mutex_);
     if (!owner_.empty()) {
       const auto graph = owner_.find(memory);
@@ -101,14 +99,22 @@ class DeviceMemory {
   }
 
  private:
+  std::size_t block_size(std::size_t bytes) const {
+    if (uncached_) return bytes > 0 ? bytes : 1;
+    return detail::CachingAllocator::class_size(bytes < alignment ? alignment : bytes);
+  }
   static void* take_last(std::vector<void*>& list) {
     void* const memory = list.back();
     list.pop_back();
     return memory;
   }
   void to_cache(void* memory, std::size_t size) noexcept {
-    free_[size].push_back(memory);
     stats_.in_use -= size;
+    if (uncached_ && !private_) {  // while a graph is captured, it would become a part of that
+      cudaFreeAsync(memory, stream_);
+      return;
+    }
+    free_[size].push_back(memory);
     stats_.cached += size;
   }
 
@@ -153,6 +159,7 @@ class DeviceMemory {
     stats_.cached = 0;
   }
 
+  const bool uncached_ = std::getenv("GRAM_CUDA_UNCACHED") != nullptr;
   int device_;
   cudaStream_t stream_, side_stream_ = nullptr;
   mutable std::mutex mutex_;

@@ -25,7 +25,8 @@ struct Conv2dShape {
 };
 
 /// What becomes of a finished sum s of a convolution: y = [relu or GELU](s [+ bias] [+ residual]). bias has a
-/// value for each output channel, residual is laid out as y. Either may be null.
+/// value for each output channel, residual is laid out as y. Either may be null. NaN stays NaN under ReLU,
+/// but a library of a GPU may make 0 of it.
 template <class T>
 struct Conv2dEpilogue {
   const T* bias = nullptr;
