@@ -34,7 +34,7 @@ def results(model, x, cot, train):
     all = {f"out/logits{i}": z.detach() for i, z in enumerate(logits)} | {"grad/in/x": leaf.grad}
     all |= {f"grad/param/{name}": p.grad for name, p in model.named_parameters()}
     if train:
-        all |= {f"after/{name}": b for name, b in model.named_buffers() if not name.endswith("num_batches_tracked")}
+        all |= {f"after/{name}": b for name, b in model.state_dict().items() if "running_" in name}
     return all
 
 
