@@ -12,28 +12,28 @@ namespace gram {
 class KeptMode {
  public:
   template <class Model>
-  explicit KeptMode(Model& model) : parts_(parts_of(model)) {
-    for_each_flag([&](bool& flag) { flags_.push_back(flag); });
+  explicit KeptMode(Model& model) {
+    detail::for_each_listed(parts_of(model), [&]<class Part>(const std::string&, Part& part) {
+      if constexpr (std::is_same_v<Part, Mode>) keep(part.training);
+      if constexpr (detail::is_parameter<Part>) keep(part.fused), prepared_.push_back(&part.prepared);
+    });
   }
   ~KeptMode() {
-    std::size_t next = 0;
-    for_each_flag([&](bool& flag) { flag = flags_[next++]; });
-    detail::forget_prepared_listed(parts_);
+    for (const Flag& flag : flags_) *flag.place = flag.value;
+    for (std::shared_ptr<Prepared>* prepared : prepared_) prepared->reset();
   }
   KeptMode(const KeptMode&) = delete;
   KeptMode& operator=(const KeptMode&) = delete;
 
  private:
-  template <class F>
-  void for_each_flag(F&& f) {
-    detail::for_each_listed(parts_, [&]<class Part>(const std::string&, Part& part) {
-      if constexpr (std::is_same_v<Part, Mode>) f(part.training);
-      if constexpr (detail::is_parameter<Part>) f(part.fused);
-    });
-  }
+  struct Flag {
+    bool* place;
+    bool value;
+  };
+  void keep(bool& flag) { flags_.push_back({&flag, flag}); }
 
-  std::vector<NamedPart> parts_;
-  std::vector<bool> flags_;
+  std::vector<Flag> flags_;
+  std::vector<std::shared_ptr<Prepared>*> prepared_;
 };
 
 }  // namespace gram

@@ -35,7 +35,12 @@ class Ema {
   class InPlace {
    public:
     explicit InPlace(Ema& ema) : ema_(ema) { ema_.exchange(true); }
-    ~InPlace() { ema_.exchange(false); }
+    ~InPlace() {
+      try {
+        ema_.exchange(false);
+      } catch (const Error&) {  // of a device that has failed: every later use of it says so
+      }
+    }
     InPlace(const InPlace&) = delete;
     InPlace& operator=(const InPlace&) = delete;
 
