@@ -138,12 +138,18 @@ TEST_CASE("an epoch on the device is one on the CPU, with and without graphs") {
       return gramian_loss(logits, batch.labels, {.lambda = -0.8});
     };
     const auto rate = [](Index i) { return 1e-3 / static_cast<double>(1 + i); };
-    const Meter seen = train_epoch(model, loader, optimizer, loss, rate, {.max_norm = 1, .graphs = graphs});
+    Ema<float> ema(model, {.decay = 0.75});
+    const Meter seen = train_epoch(model, loader, optimizer, loss, rate,
+                                   {.max_norm = 1, .graphs = graphs, .after_update = [&] { ema.update(); }});
     const Meter test = evaluate(model, loader, graphs);
     CHECK(seen.images() == 26);
     std::vector<double> all = weights_of(model);
     all.insert(all.begin(),
                {seen.loss(), seen.accuracy(), seen.head_accuracy()[1], test.loss(), test.accuracy()});
+    for (const auto& [name, average] : ema.state()) {
+      const Tensor<float> here = average.to(Device::cpu());
+      all.insert(all.end(), here.span().begin(), here.span().end());
+    }
     return all;
   };
   const auto plain = run(Device::cuda(), false), graphs = run(Device::cuda(), true),

@@ -128,6 +128,18 @@ TEST_CASE("evaluation leaves a model in the mode it was in, also when it fails")
   }
 }
 
+TEST_CASE("what an epoch is given runs behind each of its updates") {
+  GaCifar<float> model = small_network(1);
+  Loader<float> loader(make_textures({.classes = 4, .count = 12, .size = 32}), shuffled(4));
+  Sgd<float> optimizer(named_parameters<float>(model), {.lr = 0.05});
+  const Tensor<float> weight = model.trunk.conv1.weight.detach();
+  std::vector<float> seen{weight.data()[0]};
+  train_epoch(model, loader, optimizer, gramian, constant,
+              {.after_update = [&] { seen.push_back(weight.data()[0]); }});
+  REQUIRE(seen.size() == 4);
+  for (std::size_t i = 1; i < 4; ++i) CHECK(seen[i] != seen[i - 1]);
+}
+
 TEST_CASE("an epoch can be cut short") {
   GaCifar<float> model = small_network(4);
   Loader<float> loader(make_textures({.classes = 4, .count = 12, .size = 32}), shuffled(4));

@@ -17,7 +17,7 @@ namespace gram {
 /// after each step; they begin as the values. Kept in accum_t<T>. What the averages are for is evaluated and
 /// saved with them in the place of the values:
 ///     Ema<float> ema(model, {.decay = 0.9998});
-///     ... optimizer.step(), ema.update(); ...
+///     ... optimizer.step(), ema.update(); ...           (EpochOptions::after_update in train_epoch())
 ///     { const Ema<float>::InPlace averages(ema);  evaluate(model, loader); }
 /// Handles on the model's tensors, as optimisers have: made after the model was moved to its device. Throws
 /// ArgumentError unless decay is in [0, 1].

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // One pass over a data set: training, evaluation.
 #pragma once
+#include <functional>
+
 #include "gram/data/loader.hpp"
 #include "gram/loss/cross_entropy.hpp"
 #include "gram/nn/kept_mode.hpp"
@@ -21,6 +23,9 @@ struct EpochOptions {
   /// On a GPU: replay a captured step, see Repeat. With `parallel`: if its communicator is capturable().
   bool graphs = true;
   DataParallel* parallel = nullptr;  ///< adds up the gradients of several processes
+  /// Runs behind each update: [&] { ema.update(); }. Where a step is replayed, what it starts on the device
+  /// is repeated, and it is not called.
+  std::function<void()> after_update = {};
 };
 
 namespace detail {
@@ -57,6 +62,7 @@ Meter train_epoch(Model& model, Loader<T>& loader, Optimizer& optimizer, Loss&& 
     if (options.parallel) options.parallel->finish();
     if (options.max_norm > 0) clip_gradients(optimizer.parameters(), options.max_norm);
     optimizer.step();
+    if (options.after_update) options.after_update();
     meter.add(objective, logits, batch.labels);
   };
   typename Loader<T>::Epoch batches = loader.epoch(options.epoch);
