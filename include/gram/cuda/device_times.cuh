@@ -2,6 +2,7 @@
 // How long work takes on a device, without what it takes to start it: the device waits until the host has
 // started everything.
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "gram/cuda/context.cuh"
@@ -20,6 +21,12 @@ static __global__ void wait_kernel(long long nanoseconds) {
 #endif
 }
 
+/// Keeps a device busy for as long as its clocks take to rise, once in a program.
+inline void raise_clocks(Cuda device) {
+  static bool done = false;
+  if (!std::exchange(done, true)) launch(device, wait_kernel, 1, 1, 0, 100'000'000LL);
+}
+
 /// Milliseconds of each of some runs, after a first one. start() starts the work on the device's stream and
 /// says whether it could; empty when it could not.
 template <class F>
@@ -31,9 +38,8 @@ std::vector<float> device_times(Cuda device, const F& start, int runs) {
     Event& operator=(const Event&) = delete;
     cudaEvent_t handle = nullptr;
   };
-  constexpr long long clocks_rise = 100'000'000, host_starts = 200'000;  // ns
-  static bool warm = false;
-  if (!std::exchange(warm, true)) launch(device, wait_kernel, 1, 1, 0, clocks_rise);
+  constexpr long long host_starts = 200'000;  // ns
+  raise_clocks(device);
   const Event before, after;
   std::vector<float> all;
   if (!start()) return all;
